@@ -1,0 +1,44 @@
+# Everything runs in .venv inside this checkout; each target installs what it needs on first use.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+DEMO := build/demo
+RUN := $(BIN)/python
+
+# One thread per process: the jobs and the tests already use one process per core.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+demo: .venv/installed-demo ## colorize a small archive of real photographs and build its before/after page
+	$(RUN) -m demo.archive $(DEMO)/scans
+	$(RUN) -m jobs.colorize $(DEMO)/scans $(DEMO)/color --max-failed 5
+	$(RUN) -m jobs.report $(DEMO)/color
+	@echo
+	@echo "Open the page in a browser: $(DEMO)/color/report/index.html"
+	@echo "file://$(abspath $(DEMO))/color/report/index.html"
+
+test: .venv/installed-test ## run the whole test suite
+	$(RUN) -m pytest -q --durations=10
+
+lint: .venv/installed-dev ## check style, format and types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+clean: ## remove what the targets made, .venv included
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Keyed on pyproject.toml: installs again only when the requirements change.
+.venv/installed-%: pyproject.toml | .venv/bin/python
+	$(RUN) -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python 3.11 or newer with its venv module is needed"; exit 1; }

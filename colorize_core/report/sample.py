@@ -1,0 +1,72 @@
+"""The sample of photos that the page shows: a random draw, the most colorful, the least sure."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from colorize_core.records import Status
+
+MAX_PIXELS = 150_000_000  # larger pictures are left out of the page: hundreds of megabytes for a thumbnail
+
+
+def choose(photos: pa.Table, count: int) -> dict[str, list[dict]]:
+    """At most ``count`` colored photos as rows, under ``drawn``, ``colorful`` and ``unsure``; each photo once.
+
+    The choice depends on the records alone: the same folder gives the same page. A third of the places goes to each
+    group, the rest to the draw.
+    """
+    shown = photos.filter(
+        pc.and_(
+            pc.equal(photos["status"], Status.COLORIZED.value),
+            pc.and_(
+                pc.is_valid(photos["output_key"]), pc.less_equal(pc.fill_null(pixels(photos), 0), MAX_PIXELS)
+            ),
+        )
+    )
+    lots = np.array([_lot(key, page) for key, page in zip(*_identities(shown), strict=True)], dtype=np.uint64)
+    by_lot = np.argsort(lots, kind="stable")
+    count = min(count, shown.num_rows)
+    share = count // 3
+    taken: set[int] = set()
+    groups = {
+        "drawn": _take(by_lot, count - 2 * share, taken),
+        "colorful": _take(_descending(shown["colorfulness"], lots), share, taken),
+        "unsure": _take(_descending(shown["uncertainty"], lots), share, taken),
+    }
+    groups["drawn"] += _take(by_lot, count - len(taken), taken)
+    return {name: shown.take(pa.array(rows, pa.int64())).to_pylist() for name, rows in groups.items()}
+
+
+def pixels(photos: pa.Table) -> pa.ChunkedArray:
+    """Pixels of each photo; null where the size is not known."""
+    return pc.multiply(photos["width"].cast(pa.int64()), photos["height"].cast(pa.int64()))
+
+
+def _identities(photos: pa.Table) -> tuple[list[str], list[int]]:
+    return photos["key"].to_pylist(), photos["page"].to_pylist()
+
+
+def _lot(key: str, page: int) -> int:
+    return int.from_bytes(hashlib.sha1(f"{page} {key}".encode()).digest()[:8], "big")
+
+
+def _descending(column: pa.ChunkedArray, lots: np.ndarray) -> np.ndarray:
+    """Rows that have a value, the largest first; the lot decides between equals."""
+    values = column.to_numpy(zero_copy_only=False).astype(float)
+    order = np.lexsort((lots, -values))
+    return order[np.isfinite(values[order])]
+
+
+def _take(order: np.ndarray, count: int, taken: set[int]) -> list[int]:
+    rows = []
+    for row in order:
+        if len(rows) >= count:
+            break
+        if row not in taken:
+            taken.add(int(row))
+            rows.append(int(row))
+    return rows

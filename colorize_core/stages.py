@@ -1,0 +1,275 @@
+"""The three steps of a photo through a job: prepare, predict, finish.
+
+Each is a plain callable over one photo in flight. On a single machine one worker runs all three and decodes once; on
+a cluster they run in pools of their own, and between them only a small lightness and a small ab travel.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from colorize_core import derivative
+from colorize_core.color import Tone
+from colorize_core.darkroom import Darkroom, Negative, Print
+from colorize_core.photo import Header, Limits, Rejected
+from colorize_core.recipe import Recipe
+from colorize_core.records import Record, Status
+from colorize_core.sandbox import Crashed, OutOfMemory, Sandbox, SandboxError
+from colorize_core.storage import Entry, SourceChanged, Store, safe_key
+
+PHOTOS = "photos"
+BYTES_PER_PIXEL = 6  # what a photo may cost at most; asking for more is the file's fault, or its depth's
+OVERHEAD = 600 << 20
+CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a job does to every photo, and within what bounds."""
+
+    source: Store
+    output: Store
+    run: str
+    recipe: Recipe
+    limits: Limits
+    seconds: float  # for one step on one photo, half a second per megapixel on top
+    memory: int  # bytes that one photo may take
+
+
+@dataclass
+class InFlight:
+    """A photo between steps: its record so far and, unless it has reached its final state, what the next step needs."""
+
+    record: Record
+    lightness: np.ndarray | None = None
+    ab: np.ndarray | None = None
+    path: Path | None = field(default=None, repr=False)  # the local copy, when the next step runs in the same worker
+
+
+def scratch() -> Path:
+    """A folder of this process for local copies; those of processes that have died are removed."""
+    parent = Path(tempfile.gettempdir())
+    for old in parent.glob("autochrome-scratch-*"):
+        pid = int(old.name.rsplit("-", 1)[1])
+        if not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(old, ignore_errors=True)
+    folder = parent / f"autochrome-scratch-{os.getpid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def output_key(key: str, page: int, format: str) -> str:
+    """Where the derivative of a page lies under the output root.
+
+    Different photos get different names: the source's own extension stays, and a page is named when it is not the
+    first, or when the name without it would read like one that names a page.
+    """
+    name = safe_key(key)
+    stem, dot, last = name.rpartition(".page-")
+    if page or (dot and stem and last.isdecimal()):
+        name = f"{name}.page-{page + 1}"
+    return f"{PHOTOS}/{name}.{derivative.extension(format)}"
+
+
+class Workbench:
+    """A worker's sandbox with a darkroom in it, and the translation of its failures into records."""
+
+    def __init__(self, task: Task):
+        self.task = task
+        self.scratch = scratch()
+        self._numbers = itertools.count()
+        self.sandbox = Sandbox(Darkroom, task.limits, memory=task.memory)
+        self.sandbox.start()
+
+    def call(self, method: str, *args, pixels: int = 0):
+        """A darkroom method, tried again in a fresh sandbox when the first one crashed: it may not have been the photo."""
+        seconds = self.task.seconds + pixels / 2e6
+        try:
+            return self.sandbox.call(method, *args, seconds=seconds)
+        except Crashed:
+            return self.sandbox.call(method, *args, seconds=seconds)
+
+    def new_path(self) -> Path:
+        """A path never used before: the darkroom knows photos by their path."""
+        return self.scratch / f"{next(self._numbers)}"
+
+    def copy(self, entry: Entry, path: Path) -> str:
+        """Copy a scan to a local path; gives its SHA-256. Raises StorageError, and Rejected for a file over the limit."""
+        limit = self.task.limits.file_bytes
+        if entry.size > limit:
+            message = f"{entry.size / 1e9:.2f} GB is over the limit of {limit / 1e9:g} GB"
+            raise Rejected("too_large", f"{message}; raise --max-gigabytes and add --retry-failed")
+        return self.task.source.fetch(entry, path)
+
+
+def start(task: Task, entry: Entry, page: int, attempt: int) -> Record:
+    """The record of a photo whose work begins."""
+    return Record(
+        key=entry.key,
+        page=page,
+        source_uri=task.source.uri(entry.key),
+        source_size=entry.size,
+        source_etag=entry.etag,
+        recipe=task.recipe.digest,
+        status=Status.FAILED,
+        run=task.run,
+        model=task.recipe.model,
+        model_digest=task.recipe.model_digest,
+        attempt=attempt,
+        host=socket.gethostname(),
+    )
+
+
+def settle(record: Record, status: Status, error: Exception | None = None) -> Record:
+    """The record of a photo that has reached its final state."""
+    record.status = status
+    record.finished_at = datetime.now(UTC)
+    if error is not None:
+        record.error_class = getattr(error, "error_class", None) or type(error).__name__
+        record.error_message = str(error)
+    return record
+
+
+def verdict(task: Task, record: Record, error: Exception) -> Record:
+    """Whose fault a failure is: a bad photo is rejected for good, anything else failed and is retried by the next run."""
+    if isinstance(error, OutOfMemory):
+        pixels = (record.width or 0) * (record.height or 0)
+        if pixels * BYTES_PER_PIXEL + OVERHEAD > task.memory:
+            message = f"{error}; run with fewer --workers, or with more --memory"
+            return settle(record, Status.FAILED, OutOfMemory(message))
+        return settle(record, Status.REJECTED, error)
+    if isinstance(error, Rejected | SandboxError):
+        return settle(record, Status.REJECTED, error)
+    return settle(record, Status.FAILED, error)
+
+
+def milliseconds(since: float) -> float:
+    return round((time.perf_counter() - since) * 1000, 3)
+
+
+class Prepare:
+    """A scan becomes model inputs, one for each of its pages."""
+
+    def __init__(self, task: Task, bench: Workbench | None = None):
+        self.task, self.bench = task, bench or Workbench(task)
+
+    def __call__(self, entry: Entry, attempt: int) -> Iterator[InFlight]:
+        """Yield every page of the scan; those that can go no further carry a settled record and no lightness.
+
+        The local copy is there until the next page is asked for.
+        """
+        first = start(self.task, entry, 0, attempt)
+        began = time.perf_counter()
+        path = self.bench.new_path()
+        try:
+            first.source_sha256 = self.bench.copy(entry, path)
+            first.ms_fetch = milliseconds(began)
+            began = time.perf_counter()
+            header: Header = self.bench.call("inspect", path)
+            for page in range(header.pages):
+                yield self._page(replace(first, page=page), path, header, began)
+                began = time.perf_counter()
+        except Exception as error:
+            yield InFlight(verdict(self.task, first, error))
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _page(self, record: Record, path: Path, header: Header, began: float) -> InFlight:
+        describe(record, header)
+        try:
+            negative: Negative = self.bench.call(
+                "prepare", path, record.page, self.task.recipe.side, pixels=header.width * header.height
+            )
+        except Exception as error:
+            return InFlight(verdict(self.task, record, error))
+        describe(record, negative.header)
+        record.width, record.height, record.tone = negative.width, negative.height, str(negative.tone)
+        record.ms_prepare = milliseconds(began)
+        if negative.tone is Tone.COLOR and not self.task.recipe.recolor:
+            return InFlight(settle(record, Status.SKIPPED_COLOR))
+        return InFlight(record, lightness=negative.lightness, path=path)
+
+
+def describe(record: Record, header: Header) -> None:
+    """Write a header's facts into a record."""
+    record.source_format, record.source_mode, record.source_bits = header.format, header.mode, header.bits
+    record.source_icc, record.source_pages = header.icc_name, header.pages
+    record.source_dpi = header.dpi[0] if header.dpi else None
+    record.width, record.height = header.size
+
+
+class Predict:
+    """Model inputs become ab."""
+
+    def __init__(self, model: str, device: str):
+        from colorize_core.colorizer import Colorizer, find  # torch, which the other two steps never load
+
+        self.colorizer = Colorizer(find(model), device)
+
+    def __call__(self, photos: Sequence[InFlight]) -> Sequence[InFlight]:
+        """Fill in ``ab`` and the uncertainty of those photos that have a lightness."""
+        waiting = [photo for photo in photos if photo.lightness is not None]
+        began = time.perf_counter()
+        answers = self.colorizer.predict([photo.lightness for photo in waiting])
+        share = milliseconds(began) / max(1, len(waiting))
+        for photo, (ab, uncertainty) in zip(waiting, answers, strict=True):
+            photo.ab, photo.lightness = ab, None
+            photo.record.uncertainty, photo.record.ms_predict = round(uncertainty, 6), round(share, 3)
+        return photos
+
+
+class Finish:
+    """ab becomes a stored derivative and a settled record."""
+
+    def __init__(self, task: Task, bench: Workbench | None = None):
+        self.task, self.bench = task, bench or Workbench(task)
+
+    def __call__(self, photo: InFlight) -> Record:
+        """Compose, encode and store; the record is settled only after the derivative is stored."""
+        record = photo.record
+        if photo.ab is None:
+            return record
+        path, target = photo.path or self.bench.new_path(), self.bench.new_path()
+        try:
+            if photo.path is None:
+                self._copy_again(record, path)
+            began = time.perf_counter()
+            made = self._print(photo, path, target)
+            record.ms_finish = milliseconds(began)
+            began = time.perf_counter()
+            key = output_key(record.key, record.page, made.format)
+            self.task.output.put(key, target, CONTENT_TYPES[made.format])
+            record.ms_put = milliseconds(began)
+        except Exception as error:
+            return verdict(self.task, record, error)
+        finally:
+            target.unlink(missing_ok=True)
+            if photo.path is None:
+                path.unlink(missing_ok=True)
+        record.output_key, record.output_uri = key, self.task.output.uri(key)
+        record.output_size, record.output_sha256 = made.size, made.sha256
+        record.colorfulness, record.gamut_mapped = round(made.colorfulness, 4), round(made.gamut_mapped, 6)
+        return settle(record, Status.COLORIZED)
+
+    def _print(self, photo: InFlight, path: Path, target: Path) -> Print:
+        record, recipe = photo.record, self.task.recipe
+        pixels = (record.width or 0) * (record.height or 0)
+        what = path, record.page, photo.ab, recipe.encoding, recipe.label, record.key, record.source_sha256, target
+        return self.bench.call("finish", *what, pixels=pixels)
+
+    def _copy_again(self, record: Record, path: Path) -> None:
+        """The scan that was prepared elsewhere; the store refuses another version of it."""
+        sha256 = self.bench.copy(Entry(record.key, record.source_size, record.source_etag), path)
+        if sha256 != record.source_sha256:
+            raise SourceChanged(f"{record.source_uri} changed while it was being colorized; run the job again")

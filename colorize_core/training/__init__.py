@@ -1,0 +1,1 @@
+"""Training on color photographs, in plain torch."""

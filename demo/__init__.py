@@ -1,0 +1,1 @@
+"""The demo: real photographs, as an archive would hold them."""

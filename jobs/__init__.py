@@ -1,0 +1,1 @@
+"""One thin script per verb; Ray lives here and nowhere else."""

@@ -1,0 +1,136 @@
+"""A run as it goes: the line on the terminal and ``runs/<run>.json`` in the output folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from colorize_core.plan import Plan
+from colorize_core.records import Status
+from colorize_core.stages import Task
+from colorize_core.storage import StorageError
+
+REFRESH_SECONDS = 10
+PARTS = ("autochrome-archive", "ray", "torch", "numpy", "pillow", "imagecodecs", "simplejpeg", "opencv-python-headless")
+
+
+def command_line(arguments: list[str]) -> str:
+    """The command that would do the same again."""
+    return shlex.join(["python", "-m", "jobs.colorize", *arguments])
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 12 min, 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _version(part: str) -> str:
+    try:
+        return version(part)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+class RunLog:
+    """Counts the settled records of one run, and tells of them at most every ten seconds."""
+
+    def __init__(self, task: Task, plan: Plan, arguments: list[str], settings: dict):
+        self.task, self.plan = task, plan
+        self.counts: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.scans = self.pixels = self.bytes = 0
+        self._seen: set[tuple[str, str]] = set()
+        self.began = time.monotonic()
+        self._told = 0.0
+        self.about = {
+            "run": task.run,
+            "command": command_line(arguments),
+            "source": task.source.root,
+            "output": task.output.root,
+            "started_at": _now(),
+            "planned": len(plan.todo),
+            "listed": plan.listed,
+            "already_done": plan.already_done,
+            "model": {"name": task.recipe.model, "digest": task.recipe.model_digest},
+            "recipe": {"digest": task.recipe.digest, "settings": settings},
+            "versions": {part: _version(part) for part in PARTS},
+            "host": socket.gethostname(),
+        }
+
+    @property
+    def failures(self) -> int:
+        return self.counts[Status.REJECTED] + self.counts[Status.FAILED]
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def rate(self) -> float:
+        """Scans per second since the start."""
+        return self.scans / max(self.seconds, 1e-9)
+
+    def add(self, rows: list[dict]) -> None:
+        """Count settled records; rows of one file are one scan. A block that ran twice counts once."""
+        for row in rows:
+            scan = row["key"], row["source_etag"]
+            if (*scan, row["page"]) in self._seen:
+                continue
+            self._seen.add((*scan, row["page"]))
+            self.counts[row["status"]] += 1
+            if row["error_class"]:
+                self.errors[row["error_class"]] += 1
+            self.pixels += (row["width"] or 0) * (row["height"] or 0) if row["status"] == Status.COLORIZED else 0
+            if row["page"] == 0:
+                self.scans += 1
+                self.bytes += row["source_size"]
+        if time.monotonic() - self._told > REFRESH_SECONDS or self.scans >= len(self.plan.todo):
+            self.tell()
+
+    def tell(self, state: str = "running") -> None:
+        """Refresh the line on the terminal and the file. A store that does not take the file does not stop the work."""
+        self._told = time.monotonic()
+        planned = len(self.plan.todo)
+        left = (planned - self.scans) / self.rate if self.scans else float("nan")
+        print(
+            f"{self.scans:,}/{planned:,} scans ({self.scans / max(1, planned):.0%})  {self.rate:.2f}/s  "
+            f"{self.pixels / 1e6 / max(self.seconds, 1e-9):.1f} MP/s  failures {self.failures}  "
+            + (f"about {duration(left)} left" if left == left else "waiting for the first block"),
+            flush=True,
+        )
+        try:
+            self.write(state)
+        except StorageError as error:
+            print(f"warning: the run's summary was not stored: {error}", file=sys.stderr)
+
+    def write(self, state: str, exit_code: int | None = None) -> None:
+        """Store ``runs/<run>.json``."""
+        summary = self.about | {
+            "state": state,
+            "exit_code": exit_code,
+            "updated_at": _now(),
+            "finished_at": None if state == "running" else _now(),
+            "done": self.scans,
+            "counts": {str(status): self.counts[status] for status in Status},
+            "errors": dict(self.errors),
+            "bytes": self.bytes,
+            "pixels": self.pixels,
+            "seconds": round(self.seconds, 3),
+            "rate_per_s": round(self.rate, 4),
+        }
+        self.task.output.put(
+            f"runs/{self.task.run}.json", json.dumps(summary, indent=2).encode(), "application/json"
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

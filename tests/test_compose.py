@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from skimage.color import rgb2lab
+
+from colorize_core import color
+from colorize_core.compose import Composition, cubic_taps
+from colorize_core.photo import Header, Photo
+
+RNG = np.random.default_rng(1)
+
+
+def gray_photo(height: int, width: int, bits: int) -> Photo:
+    top = 2**bits - 1
+    noise = cv2.GaussianBlur(RNG.random((height, width)), (0, 0), 2)
+    codes = cv2.normalize(noise, None, 0, top, cv2.NORM_MINMAX).astype(np.uint8 if bits == 8 else np.uint16)
+    lut = color.gray_to_lightness(np.arange(top + 1) / top).astype(np.float32)
+    return Photo(Header("TIFF", "L", bits, width, height), codes, lut, None, bits, None)
+
+
+def smooth_ab(strength: float) -> np.ndarray:
+    return cv2.resize(RNG.normal(0, strength, (6, 6, 2)).astype(np.float32), (64, 96), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("strength", [10, 60])
+def test_lightness_is_kept_even_where_color_leaves_the_gamut(bits, strength):
+    photo = gray_photo(700, 500, bits)
+    composition = Composition(photo, smooth_ab(strength), bits)
+    rgb = np.concatenate(list(composition))
+    assert rgb.shape == (700, 500, 3) and rgb.dtype == (np.uint8 if bits == 8 else np.uint16)
+    error = np.abs(rgb2lab(rgb / float(2**bits - 1))[..., 0] - photo.lightness(slice(None)))
+    assert (error <= 1).mean() > 0.999
+    assert (composition.gamut_mapped > 0.2) == (strength == 60)
+
+
+def test_hue_is_kept_and_chroma_never_grows():
+    photo, ab = gray_photo(400, 300, 16), smooth_ab(60)
+    made = rgb2lab(np.concatenate(list(Composition(photo, ab, 16))) / 65535)
+    asked = cv2.resize(ab, (300, 400), interpolation=cv2.INTER_CUBIC)
+    chroma, wanted = np.hypot(*np.moveaxis(made[..., 1:], -1, 0)), np.hypot(*np.moveaxis(asked, -1, 0))
+    turned = np.arctan2(made[..., 2], made[..., 1]) - np.arctan2(asked[..., 1], asked[..., 0])
+    turned = np.abs((turned + np.pi) % (2 * np.pi) - np.pi)
+    assert np.degrees(np.percentile(turned[chroma > 10], 99.5)) < 1.5
+    assert (chroma - wanted).max() < 0.5
+
+
+@pytest.mark.parametrize(("source", "target"), [(96, 700), (96, 97), (96, 96), (64, 40), (1, 9), (5, 1)])
+def test_rows_are_interpolated_as_by_opencv(source, target):
+    column = RNG.normal(size=(source, 3)).astype(np.float32)
+    whole = cv2.resize(column, (3, target), interpolation=cv2.INTER_CUBIC)
+    for top in range(0, target, 37):
+        first, weights = cubic_taps(source, target, slice(top, min(top + 37, target)))
+        np.testing.assert_allclose(weights @ column[first : first + weights.shape[1]], whole[top : top + 37], atol=1e-4)
+
+
+def test_strips_leave_no_seam(monkeypatch):
+    photo, ab = gray_photo(333, 222, 8), smooth_ab(25)
+    whole = np.concatenate(list(Composition(photo, ab, 8)))
+    monkeypatch.setattr("colorize_core.compose.STRIP_PIXELS", 222 * 7)
+    pieces = np.concatenate(list(Composition(photo, ab, 8)))
+    assert np.abs(whole.astype(int) - pieces).max() <= 1
+
+
+def test_neutral_ab_gives_the_gray_back():
+    photo = gray_photo(50, 60, 8)
+    rgb = np.concatenate(list(Composition(photo, np.zeros((32, 32, 2), np.float32), 8)))
+    assert np.abs(rgb.astype(int) - photo.codes[..., None]).max() <= 1
+
+
+def test_colorfulness_is_zero_for_gray_and_grows_with_chroma():
+    figures = []
+    for strength in (0, 10, 40):
+        composition = Composition(gray_photo(200, 200, 8), np.full((32, 32, 2), strength, np.float32), 8)
+        assert sum(len(strip) for strip in composition) == 200
+        figures.append(composition.colorfulness)
+    assert figures[0] < 1 < figures[1] < figures[2]
