@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime, timedelta
 
 from colorize_core.storage import Damaged, Store
@@ -25,6 +26,18 @@ def state(run: dict, now: datetime | None = None) -> str:
         return said
     seen = moment(run.get("updated_at"))
     return said if seen and (now or datetime.now(UTC)) - seen <= STALE else STALLED
+
+
+def retry_command(command: str) -> str:
+    """The command line that tries again what a run of ``command`` failed or rejected, and nothing else."""
+    words = iter(shlex.split(command))
+    kept = []
+    for word in words:
+        if word == "--manifest":
+            next(words, None)
+        elif word not in ("--force", "--retry-failed") and not word.startswith("--manifest="):
+            kept.append(word)
+    return shlex.join([*kept, "--retry-failed"])
 
 
 def moment(text: str | None) -> datetime | None:

@@ -12,13 +12,12 @@ import pyarrow.compute as pc
 
 from colorize_core.ledger import current, read_records
 from colorize_core.records import Status
-from colorize_core.runs import STALLED, moment, read_runs, state
+from colorize_core.runs import STALLED, moment, read_runs, retry_command, state
 from colorize_core.storage import StorageError, Store
 from colorize_core.text import visible
 
-COLUMNS = (
-    "key page source_etag recipe status run error_class error_message source_size width height attempt finished_at"
-).split()
+IDENTITY = ("key", "page", "source_etag", "recipe", "attempt", "finished_at")
+COLUMNS = (*IDENTITY, "run", "status", "error_class", "error_message", "source_size", "width", "height")
 SHOWN_RUNS = 5
 
 
@@ -67,14 +66,14 @@ def summarize(store: Store, now: datetime) -> dict:
 
 
 def summarize_run(run: dict, rows: pa.Table, now: datetime) -> dict:
-    """How far a run came. ``rows`` are its records.
+    """How far a run came. ``rows`` are its records, one for each page; planned and done are scans.
 
-    A live run is counted by its own summary; a dead one by the records that it left, since that is what the next
-    run will not do again.
+    A live run is counted by its own summary, any other by the records that it left, since these are what the next run
+    will not do again.
     """
     condition = state(run, now)
     done = run.get("done") if condition == "running" else None
-    done = rows.num_rows if done is None else done
+    done = pc.count_distinct(rows["key"]).as_py() if done is None else done
     planned, rate = run.get("planned"), run.get("rate_per_s") or 0.0
     left = (planned - done) / rate if condition == "running" and planned is not None and rate > 0 else None
     updated = moment(run.get("updated_at"))
@@ -191,18 +190,16 @@ def _next_step(runs: list[dict], totals: dict) -> dict:
     last = next((run for run in reversed(runs) if run["command"]), None)
     if last is None:
         return {"advice": "no run left its command; run the job again as before to continue", "next_command": None}
-    command, failed = last["command"], totals["counts"][Status.FAILED]
+    command = last["command"]
+    failed, rejected = totals["counts"][Status.FAILED], totals["counts"][Status.REJECTED]
     if last["state"] == "running":
         return {"advice": "a run is at work; should it die, this continues it:", "next_command": command}
     if last["state"] in (STALLED, "interrupted", "failed") or last["done"] < (last["planned"] or 0):
         return {"advice": "the last run did not come to its end; this continues it:", "next_command": command}
-    if failed:
-        return {"advice": f"this tries the {failed:,} failed again:", "next_command": command}
-    rejected = totals["counts"][Status.REJECTED]
-    advice = "nothing is left to do"
-    if rejected:
-        advice += f"; the {rejected:,} rejected are tried again when their scans are replaced"
-    return {"advice": advice, "next_command": None}
+    if failed or rejected:
+        left = " and ".join(f"{n:,} {word}" for n, word in ((failed, "failed"), (rejected, "rejected")) if n)
+        return {"advice": f"this tries the {left} again:", "next_command": retry_command(command)}
+    return {"advice": "nothing is left to do", "next_command": None}
 
 
 def _errors(found: list[dict]) -> list[str]:

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from outputs import BEGAN, HOSTILE_KEYS, record, table, write_records
 
 from colorize_core.ledger import current, latest, read_records
 from colorize_core.records import SCHEMA
 from colorize_core.storage import Damaged, Store
-from tests.outputs import BEGAN, HOSTILE_KEYS, record, table, write_records
 
 
 @pytest.fixture

@@ -11,24 +11,35 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 import tifffile
+from outputs import HOSTILE_KEYS, PHOTOS, record, run, table, write_output, write_records, write_run
 from PIL import Image
 
+from colorize_core.ledger import read_records
+from colorize_core.records import SCHEMA
 from colorize_core.report import doubt, plots, write_report
 from colorize_core.report.page import draw_plots
 from colorize_core.report.pictures import make_pair, shrink_derivative
 from colorize_core.report.sample import choose
 from colorize_core.storage import Store
 from jobs.report import main
-from tests.outputs import HOSTILE_KEYS, PHOTOS, record, run, table, write_output, write_records, write_run
 
-CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-).split()
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
 TROUBLES = 10_000
 
 
@@ -118,10 +129,8 @@ def test_embedded_rows_cannot_leave_their_element():
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
-    """(source, output, rows of the colored photos by key); read only."""
+    """(source, output, rows by key); read only."""
     source, output = write_output(tmp_path_factory.mktemp("pictures"), 0)
-    from colorize_core.ledger import read_records
-
     return source, output, {row["key"]: row for row in read_records(output).to_pylist()}
 
 
@@ -179,8 +188,6 @@ def test_every_kind_of_derivative_can_be_shown(tmp_path, kind):
     elif kind == "tiff8":
         tifffile.imwrite(path, (codes >> 8).astype(np.uint8), photometric="rgb")
     elif kind == "png16":
-        import cv2
-
         cv2.imwrite(str(path), codes[..., ::-1])
     else:
         Image.fromarray((codes >> 8).astype(np.uint8)).convert("RGBA").save(path)
@@ -207,7 +214,10 @@ def test_plots_are_well_formed_and_say_what_they_show():
 
 def test_every_plot_of_a_collection_is_drawn_and_none_of_an_empty_one(output):
     rows = list(output[2].values())
-    titles = [ElementTree.fromstring(str(plot)).find("figcaption").text for plot in draw_plots(table_of(rows))]
+    titles = [
+        ElementTree.fromstring(str(plot)).find("figcaption").text
+        for plot in draw_plots(pa.Table.from_pylist(rows, SCHEMA))
+    ]
     assert titles == [
         "Size of the scans",
         "Colorfulness of the results",
@@ -218,14 +228,6 @@ def test_every_plot_of_a_collection_is_drawn_and_none_of_an_empty_one(output):
     ]
     assert draw_plots(table([])) == []
     assert draw_plots(table([record("a.jpg", status="failed", error_class="x")])) == []
-
-
-def table_of(rows: list[dict]):
-    import pyarrow as pa
-
-    from colorize_core.records import SCHEMA
-
-    return pa.Table.from_pylist(rows, SCHEMA)
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -291,6 +293,15 @@ def test_a_missing_derivative_is_reported_and_the_rest_shown(tmp_path, capsys):
     assert "could not be shown" in output.read("report/index.html").decode()
 
 
+def test_scans_out_of_reach_are_told_once(tmp_path, capsys):
+    _, output = write_output(tmp_path, 0)
+    shutil.rmtree(tmp_path / "scans")
+    assert main([str(tmp_path / "color out")]) == 0
+    said = capsys.readouterr()
+    assert f"{len(PHOTOS)} shown" in said.out and len(said.err.splitlines()) == 1
+    assert output.read("report/index.html").decode().count("The scan was out of reach") == len(PHOTOS)
+
+
 @pytest.mark.parametrize("kind", ["records only", "run only", "all rejected"])
 def test_a_page_of_little(tmp_path, kind):
     store = Store(str(tmp_path))
@@ -319,7 +330,7 @@ def test_a_folder_that_is_no_output_is_refused_with_a_sentence(tmp_path, capsys,
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     webdriver = pytest.importorskip("selenium.webdriver")
-    if not shutil.which(CHROMIUM) or not shutil.which(DRIVER):
+    if not CHROMIUM or not DRIVER:
         pytest.skip("needs Chromium and its driver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
@@ -328,6 +339,8 @@ def chromium(tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     options.set_capability("unhandledPromptBehavior", "ignore")  # an alert would make the next command fail
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.get("about:blank")
+    driver.get_log("performance")  # the browser's own start page
     yield driver
     driver.quit()
 
@@ -352,6 +365,7 @@ def shown_rows(browser) -> list[str]:
     return browser.execute_script("return [...document.querySelectorAll('#list tbody tr')].map(r => r.innerText)")
 
 
+@pytest.mark.browser
 def test_no_picture_is_broken(browser):
     loaded = browser.execute_async_script(
         """
@@ -365,11 +379,13 @@ def test_no_picture_is_broken(browser):
     assert loaded == [True] * (2 * len(PHOTOS))
 
 
+@pytest.mark.browser
 def test_pictures_far_below_wait_until_they_are_near(browser):
     waiting = "return [...document.images].filter(image => !image.complete).length"
     assert browser.execute_script(waiting) > 0
 
 
+@pytest.mark.browser
 def test_a_slider_moves_by_key_and_by_pointer(browser):
     from selenium.webdriver import ActionChains, Keys
 
@@ -407,6 +423,7 @@ def test_a_slider_moves_by_key_and_by_pointer(browser):
     assert edge() == pytest.approx(0.2, abs=0.02)
 
 
+@pytest.mark.browser
 def test_ten_thousand_rows_are_filtered_sorted_and_paged(browser):
     found = browser.find_element("id", "found")
     assert found.text == "10,002 listed" and len(shown_rows(browser)) == 25
@@ -442,6 +459,7 @@ def test_ten_thousand_rows_are_filtered_sorted_and_paged(browser):
     assert "doubtful" in shown_rows(browser)[0]  # only these have a number, and rows without one come last
 
 
+@pytest.mark.browser
 def test_hostile_names_are_shown_as_they_are_and_run_nothing(browser):
     search = browser.find_element("id", "filter")
     search.send_keys("onerror")
@@ -452,6 +470,7 @@ def test_hostile_names_are_shown_as_they_are_and_run_nothing(browser):
     assert any("</script><script>alert(1)</" in caption for caption in captions)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
 def test_the_page_fits_its_window(browser, page, width):
     show(browser, page, width)
@@ -471,6 +490,7 @@ def test_the_page_fits_its_window(browser, page, width):
     assert len(controls) == 6 and min(control.size["height"] for control in controls) >= 40  # a finger wide
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(browser, page, scheme):
     features = [{"name": "prefers-color-scheme", "value": scheme}]
@@ -501,6 +521,7 @@ def luminance(color: str) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
+@pytest.mark.browser
 def test_it_prints_both_pictures_side_by_side(browser, page):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     sides = browser.execute_script(

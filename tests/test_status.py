@@ -6,11 +6,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from outputs import BEGAN, COMMAND, record, run, write_output, write_records, write_run
 
+from colorize_core.runs import retry_command
 from colorize_core.storage import Store
 from jobs.status import main, summarize
-from tests.outputs import BEGAN, COMMAND, record, run, write_output, write_records, write_run
 
+RETRY = f"{COMMAND} --retry-failed"
 NOW = BEGAN + timedelta(minutes=5)
 
 
@@ -73,7 +75,7 @@ def test_errors_are_counted_by_class_with_an_example(store):
         ("NotFound", 3, "failed 0.jpg"),
         ("corrupt", 2, "rejected 0.jpg"),
     ]
-    assert "3 failed" in summary["advice"] and summary["next_command"] == COMMAND
+    assert "3 failed and 2 rejected" in summary["advice"] and summary["next_command"] == RETRY
 
 
 def test_a_photo_that_a_later_run_mended_is_no_failure_any_more(store):
@@ -85,6 +87,20 @@ def test_a_photo_that_a_later_run_mended_is_no_failure_any_more(store):
     assert [r["counts"]["failed"] for r in summary["runs"]] == [1, 0]
     assert summary["totals"]["photos"] == 1 and summary["totals"]["errors"] == []
     assert summary["next_command"] is None and summary["advice"] == "nothing is left to do"
+
+
+def test_pages_of_one_scan_are_one_scan_done(store):
+    write_run(store, running(timedelta(hours=1), planned=2))
+    write_records(store, [record("album.tif", page=page) for page in range(5)])
+    (told,) = summarize(store, NOW)["runs"]
+    assert (told["done"], told["percent"], told["recorded"]) == (1, 50.0, 5)
+
+
+def test_a_retry_leaves_out_what_chooses_other_scans():
+    command = (
+        "python -m jobs.colorize in 'out put' --manifest all.csv --force --manifest=b.csv --retry-failed --limit 3"
+    )
+    assert retry_command(command) == "python -m jobs.colorize in 'out put' --limit 3 --retry-failed"
 
 
 def test_records_without_a_summary_count(store):
@@ -111,7 +127,7 @@ def test_the_command_line(tmp_path, capsys, as_json):
     assert "53 of 53 (100.0 %)" in printed
     assert "12 colorized, 1 skipped color, 30 rejected, 10 failed" in printed
     assert "10 × not_an_image (rejected)" in printed
-    assert printed.rstrip().endswith(COMMAND)
+    assert printed.rstrip().endswith(RETRY)
     assert all(line.isprintable() for line in printed.splitlines())
 
 

@@ -205,7 +205,10 @@ class Bucket:
 
 
 class _Watched(io.BytesIO):
-    """The body of an upload that notices when the server stops taking it; the client's own timeout starts only after."""
+    """The body of an upload, which notices when the server stops taking it.
+
+    The client's own read timeout only begins once the body has been sent.
+    """
 
     def __init__(self, body: bytes):
         super().__init__(body)

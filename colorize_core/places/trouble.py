@@ -108,16 +108,17 @@ def explain(error: BaseException, uri: str) -> StorageError | None:
         case boto.EndpointConnectionError():
             reason = getattr(error.kwargs.get("error"), "os_error", None)
             unknown = isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME
-            advice = "The host name is unknown: correct" if unknown else "Start the server, or correct"
+            advice = "The name is unknown: correct" if unknown else "Run again; if it stays, start the server or correct"
             host = urlsplit(error.kwargs.get("endpoint_url", "")).netloc
-            sentence = f"{uri}: nothing answers at {host}. {advice} AWS_ENDPOINT_URL or AWS_REGION."
+            sentence = f"{uri}: no answer from {host}. {advice} AWS_ENDPOINT_URL or AWS_REGION."
             return StorageError(sentence, retryable=not unknown)
         case boto.SSLError():
             untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
             advice = "Set AWS_CA_BUNDLE to a bundle that trusts it" if untrusted else "Run again"
             return StorageError(f"{uri}: {error}. {advice}.", retryable=not untrusted)
         case boto.HTTPClientError() | boto.ConnectionError() | aiohttp.ClientError() | asyncio.TimeoutError():
-            return StorageError(f"{uri}: the connection failed ({str(error) or 'timed out'}). Run again.", retryable=True)
+            reason = str(error) or "timed out"
+            return StorageError(f"{uri}: the connection failed ({reason}). Run again.", retryable=True)
         case ResponseParserError():
             return StorageError(f"{uri}: the answer could not be read ({error}). Run again.", retryable=True)
         case boto.BotoCoreError():

@@ -23,7 +23,7 @@ EXPLANATION = (
     "when more than a fifth of the picture had to be muted to fit the colors a screen can show, "
     f"or when the result is nearly gray (colorfulness under {NEARLY_GRAY:g})."
 )
-FIELDS = "key page status kind message uncertainty colorfulness width height href".split()
+FIELDS = ("key", "page", "status", "kind", "message", "uncertainty", "colorfulness", "width", "height", "href")
 
 
 def doubtful(photos: pa.Table) -> pa.Table:
@@ -56,9 +56,7 @@ def attention(photos: pa.Table) -> tuple[list[list], int]:
         _row(r, r["status"], r["error_class"] or "unknown", r["error_message"])
         for r in without.slice(0, MOST).to_pylist()
     ]
-    rows += [
-        _row(r, "doubtful", r["doubts"], _measures(r)) for r in doubts.slice(0, MOST - len(rows)).to_pylist()
-    ]
+    rows += [_row(r, "doubtful", r["doubts"], _measures(r)) for r in doubts.slice(0, MOST - len(rows)).to_pylist()]
     return rows, without.num_rows + doubts.num_rows
 
 
@@ -75,10 +73,8 @@ def embed(rows: list) -> str:
 
 def _row(r: dict, status: str, kind: str, message: str | None) -> list:
     href = link(r["output_key"]) if r["output_key"] and status == "doubtful" else None
-    return [
-        visible(r["key"]), r["page"], status, kind, visible(message or ""), _number(r["uncertainty"], 3), _number(r["colorfulness"], 1),
-        r["width"], r["height"], href,
-    ]  # fmt: skip
+    names = visible(r["key"]), r["page"], status, kind, visible(message or "")
+    return [*names, _number(r["uncertainty"], 3), _number(r["colorfulness"], 1), r["width"], r["height"], href]
 
 
 def _measures(r: dict) -> str:

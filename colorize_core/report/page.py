@@ -74,7 +74,7 @@ def write_report(store: Store, max_photos: int = 60) -> Report:
     if not runs and not table.num_rows:
         raise LookupError(f"{store.root} holds neither runs nor records, so there is nothing to report")
     photos = current(table)
-    groups, unreadable = _plates(store, runs, sample.choose(photos, max_photos))
+    groups, unreadable = _hang(store, runs, sample.choose(photos, max_photos))
     rows, listed = doubt.attention(photos)
     html = render(
         output=store.root,
@@ -126,8 +126,8 @@ def draw_plots(photos: pa.Table) -> list:
         labels = [f"{edge:g}" for edge in MEGAPIXELS] + ["∞"]
         first, last = np.flatnonzero(counts)[[0, -1]]
         first, last = max(first - 1, 0), min(last + 2, len(counts))
-        labels, counts = labels[first : last + 1], counts[first:last].tolist()
-        drawn.append(plots.columns("Size of the scans", "megapixels", "photos", labels, counts))
+        shown = labels[first : last + 1], counts[first:last].tolist()
+        drawn.append(plots.columns("Size of the scans", "megapixels", "photos", *shown))
     if len(colorfulness):
         counts = np.histogram(np.minimum(colorfulness, 119.9), np.arange(0, 121, 10))[0]
         labels = [f"{edge}" for edge in range(0, 121, 10)]
@@ -144,8 +144,8 @@ def draw_plots(photos: pa.Table) -> list:
     ):
         if kinds := _most_frequent(photos[column]):
             labels = [names.get(kind, kind) for kind, _ in kinds]
-            counts = [n for _, n in kinds]
-            drawn.append(plots.bars(title, "photos", labels, counts, [f"{n:,}" for n in counts]))
+            amounts = [n for _, n in kinds]
+            drawn.append(plots.bars(title, "photos", labels, amounts, [f"{n:,}" for n in amounts]))
     medians = {name: float(np.median(v)) for column, name in STAGES.items() if len(v := _values(colored[column]))}
     if total := sum(medians.values()):
         notes = [f"{ms:,.0f} ms · {100 * ms / total:.0f} %" for ms in medians.values()]
@@ -154,9 +154,10 @@ def draw_plots(photos: pa.Table) -> list:
     return drawn
 
 
-def _plates(store: Store, runs: list[dict], chosen: dict[str, list[dict]]) -> tuple[list[dict], list[str]]:
+def _hang(store: Store, runs: list[dict], chosen: dict[str, list[dict]]) -> tuple[list[dict], list[str]]:
     """The chosen photos with their pictures stored, by group; and those whose derivative could not be read."""
-    sources = {run["run"]: Store(run["source"]) for run in runs if run.get("source")}
+    reachable = _reachable({run["source"] for run in runs if run.get("source")})
+    sources = {run["run"]: reachable.get(run.get("source", "")) for run in runs}
 
     def plate(row: dict) -> dict | None:
         try:
@@ -166,17 +167,27 @@ def _plates(store: Store, runs: list[dict], chosen: dict[str, list[dict]]) -> tu
             return None
         return _plate(row, pair, _store_pair(store, row, pair))
 
+    groups, unreadable = [], []
     with ThreadPoolExecutor(THREADS) as pool:
-        plates = {name: list(pool.map(plate, rows)) for name, rows in chosen.items()}
-    unreadable = [
-        visible(row["key"]) for name, rows in chosen.items() for row, done in zip(rows, plates[name], strict=True) if not done
-    ]
-    groups = [
-        {"title": GROUPS[name][0], "about": GROUPS[name][1], "plates": shown}
-        for name, made in plates.items()
-        if (shown := [p for p in made if p])
-    ]
+        for name, rows in chosen.items():
+            made = list(pool.map(plate, rows))
+            unreadable += [visible(row["key"]) for row, done in zip(rows, made, strict=True) if not done]
+            if plates := [done for done in made if done]:
+                groups.append({"title": GROUPS[name][0], "about": GROUPS[name][1], "plates": plates})
     return groups, unreadable
+
+
+def _reachable(roots: set[str]) -> dict[str, Store]:
+    """Those sources that answer: asked once, so that a page of many photos does not wait for each of them."""
+    stores = {}
+    for root in sorted(roots):
+        try:
+            store = Store(root, attempts=2)
+            store.check()
+            stores[root] = store
+        except (StorageError, ValueError) as e:
+            print(f"report: scans are shown by the lightness of their results: {e}", file=sys.stderr)
+    return stores
 
 
 def _store_pair(store: Store, row: dict, pair: Pair) -> str:
@@ -215,7 +226,7 @@ def _figures(photos: pa.Table, runs: list[dict]) -> dict:
     counts = {pair["values"]: pair["counts"] for pair in pc.value_counts(photos["status"]).to_pylist()}
     colored = photos.filter(pc.equal(photos["status"], Status.COLORIZED.value))
     pixels = pc.sum(sample.pixels(colored)).as_py() or 0
-    last = next((run for run in reversed(runs) if run.get("rate_per_s")), {})
+    rates = [run["rate_per_s"] for run in runs if run.get("rate_per_s")]
     models = pc.value_counts(colored["model_digest"]).to_pylist()
     changed = pc.max(photos["finished_at"]).as_py() if photos.num_rows else None
     return {
@@ -225,7 +236,7 @@ def _figures(photos: pa.Table, runs: list[dict]) -> dict:
         "rejected": counts.get(Status.REJECTED, 0),
         "failed": counts.get(Status.FAILED, 0),
         "megapixels": f"{pixels / 1e6:,.0f}" if pixels >= 1e7 else f"{pixels / 1e6:,.1f}",
-        "rate": _rate(last.get("rate_per_s")),
+        "rate": _rate(rates[-1] if rates else None),
         "models": [m["values"] for m in models if m["values"]],
         "changed": changed,
     }

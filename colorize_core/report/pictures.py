@@ -98,13 +98,13 @@ def _codes(rgb: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 
-def _label(row: dict, rgb: np.ndarray) -> bytes:
+def _label(row: dict, rgb: np.ndarray) -> bytes | None:
     """The XMP that says a machine colored this: true of the small picture as of the large one."""
     label = Label(version=f"{__version__} {row['model'] or ''} sha256:{row['model_digest'] or ''}")
     return derive(Metadata(), label, rgb.shape[1], rgb.shape[0]).xmp
 
 
-def _jpeg(rgb: np.ndarray, xmp: bytes = b"") -> bytes:
+def _jpeg(rgb: np.ndarray, xmp: bytes | None = None) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(rgb).save(out, "JPEG", quality=QUALITY, optimize=True, progressive=True, xmp=xmp)
+    Image.fromarray(rgb).save(out, "JPEG", quality=QUALITY, optimize=True, progressive=True, xmp=xmp or b"")
     return out.getvalue()

@@ -22,9 +22,7 @@ def choose(photos: pa.Table, count: int) -> dict[str, list[dict]]:
     shown = photos.filter(
         pc.and_(
             pc.equal(photos["status"], Status.COLORIZED.value),
-            pc.and_(
-                pc.is_valid(photos["output_key"]), pc.less_equal(pc.fill_null(pixels(photos), 0), MAX_PIXELS)
-            ),
+            pc.and_(pc.is_valid(photos["output_key"]), pc.less_equal(pc.fill_null(pixels(photos), 0), MAX_PIXELS)),
         )
     )
     lots = np.array([_lot(key, page) for key, page in zip(*_identities(shown), strict=True)], dtype=np.uint64)
@@ -62,7 +60,7 @@ def _descending(column: pa.ChunkedArray, lots: np.ndarray) -> np.ndarray:
 
 
 def _take(order: np.ndarray, count: int, taken: set[int]) -> list[int]:
-    rows = []
+    rows: list[int] = []
     for row in order:
         if len(rows) >= count:
             break

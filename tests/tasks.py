@@ -1,0 +1,65 @@
+"""A small archive of real pictures and the task of colorizing it, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+from skimage import data
+
+from colorize_core.colorizer import DEFAULT, find
+from colorize_core.derivative import Encoding
+from colorize_core.photo import Limits
+from colorize_core.provenance import Label
+from colorize_core.recipe import Recipe
+from colorize_core.stages import Finish, Predict, Prepare, Task, Workbench
+from colorize_core.storage import Store
+
+GB = 1 << 30
+
+
+def make_task(source: Path | str, output: Path | str, *, recolor=False, encoding=Encoding(), limits=Limits(), **bounds) -> Task:
+    model = find(DEFAULT)
+    label = Label(version="test")
+    recipe = Recipe(model.name, model.digest, model.side, encoding, recolor, label)
+    bounds = {"seconds": 30.0, "memory": 4 * GB} | bounds
+    return Task(Store(str(source)), Store(str(output)), "test", recipe, limits, **bounds)
+
+
+def gray(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(picture).convert("L").resize(size)
+
+
+def write_archive(folder: Path) -> list[str]:
+    """Seven scans, one of which is a color photograph and one is damaged; gives their keys."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "box 1").mkdir(exist_ok=True)
+    gray(data.astronaut(), (300, 260)).save(folder / "box 1" / "portrait.jpg", quality=90)
+    gray(data.coffee(), (200, 310)).save(folder / "box 1" / "50% cup#1.png")
+    wide = np.asarray(gray(data.rocket(), (420, 180)), np.uint16) * 257
+    tifffile.imwrite(folder / "rocket.tif", wide, photometric="minisblack")
+    pages = np.stack([np.asarray(gray(p, (160, 150))) for p in (data.chelsea(), data.camera(), data.moon())])
+    with tifffile.TiffWriter(folder / "album.tiff") as album:
+        for page in pages:
+            album.write(page, photometric="minisblack")
+    Image.fromarray(data.coffee()).resize((240, 160)).save(folder / "color.jpg", quality=95)
+    whole = (folder / "box 1" / "portrait.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "letter.jpg").write_text("Dear archivist, this is no picture.")
+    return [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+
+
+def colorize_here(task: Task, keys: list[str] | None = None) -> dict:
+    """Run the three stages in this process; gives the records by (key, page)."""
+    bench = Workbench(task)
+    prepare, finish, predict = Prepare(task, bench), Finish(task, bench), Predict(task.recipe.model, "cpu")
+    records = {}
+    for entry in task.source.list():
+        if keys is None or entry.key in keys:
+            for photo in prepare(entry, 1):
+                record = finish(predict([photo])[0])
+                records[record.key, record.page] = record
+    bench.sandbox.close()
+    return records

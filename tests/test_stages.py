@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from skimage.color import rgb2lab
+from tasks import colorize_here, make_task, write_archive
+
+from colorize_core.colorizer import Colorizer, find
+from colorize_core.derivative import Encoding
+from colorize_core.photo import Limits, open_photo
+from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
+from colorize_core.stages import Finish, InFlight, Predict, Prepare, Workbench, output_key, start, verdict
+from colorize_core.storage import Entry
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    write_archive(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(archive, tmp_path_factory):
+    output = tmp_path_factory.mktemp("output")
+    return output, colorize_here(make_task(archive, output))
+
+
+def test_every_page_gets_one_row(done):
+    _, records = done
+    states = {identity: record.status for identity, record in records.items()}
+    assert states == {
+        ("album.tiff", 0): "colorized",
+        ("album.tiff", 1): "colorized",
+        ("album.tiff", 2): "colorized",
+        ("box 1/50% cup#1.png", 0): "colorized",
+        ("box 1/portrait.jpg", 0): "colorized",
+        ("color.jpg", 0): "skipped_color",
+        ("cut.jpg", 0): "rejected",
+        ("letter.jpg", 0): "rejected",
+        ("rocket.tif", 0): "colorized",
+    }
+    assert records["cut.jpg", 0].error_class == "truncated"
+    assert records["letter.jpg", 0].error_class == "not_an_image"
+    assert all(r.finished_at and r.ms_fetch is not None and r.source_sha256 for r in records.values())
+
+
+def test_names_tell_source_and_page(done):
+    _, records = done
+    assert records["album.tiff", 0].output_key == "photos/album.tiff.jpg"
+    assert records["album.tiff", 2].output_key == "photos/album.tiff.page-3.jpg"
+    assert records["box 1/50% cup#1.png", 0].output_key == "photos/box 1/50%25 cup#1.png.jpg"
+
+
+def test_results_are_color_at_full_size_and_what_the_record_says(done):
+    output, records = done
+    for record in records.values():
+        if record.status != "colorized":
+            continue
+        path = output / record.output_key
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == record.output_sha256
+        assert path.stat().st_size == record.output_size
+        with Image.open(path) as image:
+            assert image.size == (record.width, record.height) and image.mode == "RGB"
+        assert record.colorfulness > 1
+        assert 0 < record.uncertainty < 1
+
+
+def test_nothing_is_written_into_the_archive(archive, done):
+    assert sorted(p.name for p in archive.rglob("*") if p.is_file()) == sorted(
+        ["50% cup#1.png", "album.tiff", "color.jpg", "cut.jpg", "letter.jpg", "portrait.jpg", "rocket.tif"]
+    )
+
+
+@pytest.mark.parametrize("format", ["png", "same"])
+def test_lightness_is_the_scan_s_own(archive, tmp_path, format):
+    keys = ["rocket.tif", "box 1/50% cup#1.png"]
+    records = colorize_here(make_task(archive, tmp_path, encoding=Encoding(format)), keys)
+    for key in keys:
+        before = open_photo(archive / key, Limits())
+        made = open_photo(tmp_path / records[key, 0].output_key, Limits())
+        assert made.bits == before.bits
+        error = np.abs(made.lightness(slice(None)) - before.lightness(slice(None)))
+        assert (error <= 1).mean() > 0.999
+
+
+def test_sixteen_bits_stay_sixteen(archive, tmp_path):
+    record = colorize_here(make_task(archive, tmp_path, encoding=Encoding("same")), ["rocket.tif"])["rocket.tif", 0]
+    pixels = tifffile.imread(tmp_path / record.output_key)
+    assert pixels.dtype == np.uint16 and pixels.shape == (180, 420, 3)
+
+
+def test_a_color_photograph_is_recolored_when_asked(archive, tmp_path):
+    record = colorize_here(make_task(archive, tmp_path, recolor=True), ["color.jpg"])["color.jpg", 0]
+    assert record.status == "colorized" and record.tone == "color"
+
+
+def test_same_photo_same_recipe_same_bytes(archive, done, tmp_path):
+    _, first = done
+    again = colorize_here(make_task(archive, tmp_path), ["box 1/portrait.jpg"])
+    assert again["box 1/portrait.jpg", 0].output_sha256 == first["box 1/portrait.jpg", 0].output_sha256
+
+
+def test_split_stages_give_the_same_bytes(archive, done, tmp_path):
+    _, first = done
+    task = make_task(archive, tmp_path)
+    photos = [photo for entry in task.source.list() for photo in Prepare(task)(entry, 1)]
+    for photo in photos:
+        photo.path = None  # prepared elsewhere
+    finish = Finish(task)
+    for record in map(finish, Predict(task.recipe.model, "cpu")(photos)):
+        assert record.output_sha256 == first[record.key, record.page].output_sha256
+        assert record.status == first[record.key, record.page].status
+    assert not list(finish.bench.scratch.iterdir())
+
+
+def test_a_scan_that_changes_between_the_stages_fails_and_is_not_colored(archive, tmp_path):
+    folder = tmp_path / "in"
+    write_archive(folder)
+    task = make_task(folder, tmp_path / "out")
+    (photo,) = Prepare(task)(task.source.stat("box 1/portrait.jpg"), 1)
+    photo.path = None
+    (folder / "box 1" / "portrait.jpg").write_bytes((folder / "color.jpg").read_bytes())
+    record = Finish(task)(Predict(task.recipe.model, "cpu")([photo])[0])
+    assert record.status == "failed" and record.output_key is None
+    assert not list((tmp_path / "out").rglob("*.jpg"))
+
+
+def test_limits_reject_before_work(archive, tmp_path):
+    record = colorize_here(make_task(archive, tmp_path, limits=Limits(pixels=1000)), ["rocket.tif"])["rocket.tif", 0]
+    assert (record.status, record.error_class) == ("rejected", "too_large")
+    record = colorize_here(make_task(archive, tmp_path, limits=Limits(file_bytes=99)), ["rocket.tif"])["rocket.tif", 0]
+    assert (record.status, record.error_class) == ("rejected", "too_large")
+    assert "--max-gigabytes" in record.error_message
+
+
+def test_a_scan_that_vanished_has_failed(archive, tmp_path):
+    task = make_task(archive, tmp_path)
+    (photo,) = Prepare(task)(Entry("gone.jpg", 10, "x"), 3)
+    assert photo.lightness is None
+    assert (photo.record.status, photo.record.attempt) == ("failed", 3)
+
+
+def test_a_decoder_that_dies_costs_one_photo(archive, tmp_path):
+    task = make_task(archive, tmp_path)
+    bench = Workbench(task)
+    os.kill(bench.sandbox._process.pid, signal.SIGKILL)  # before the photo: the second try saves it
+    (photo,) = Prepare(task, bench)(task.source.stat("rocket.tif"), 1)
+    assert photo.lightness is not None
+    bench.sandbox.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Crashed("SIGSEGV"), "rejected"), (TimedOut("60 s"), "rejected"), (OSError("disk full"), "failed")],
+)
+def test_whose_fault_it_is(archive, tmp_path, error, status):
+    task = make_task(archive, tmp_path)
+    record = verdict(task, start(task, Entry("a", 1, "e"), 0, 1), error)
+    assert record.status == status and str(error) in record.error_message
+
+
+def test_out_of_memory_is_the_photo_s_fault_only_when_its_size_does_not_explain_it(archive, tmp_path):
+    task = make_task(archive, tmp_path, memory=2 << 30)
+    small, large = start(task, Entry("a", 1, "e"), 0, 1), start(task, Entry("b", 1, "e"), 0, 1)
+    small.width, small.height, large.width, large.height = 100, 100, 30_000, 30_000
+    assert verdict(task, small, OutOfMemory("needed more")).status == "rejected"
+    assert verdict(task, large, OutOfMemory("needed more")).status == "failed"
+    assert "--memory" in large.error_message
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=12), st.integers(0, 20)), unique=True, max_size=20))
+def test_no_two_photos_share_a_name(photos):
+    names = {output_key(key, page, "jpeg") for key, page in photos}
+    assert len(names) == len(photos)
+
+
+@pytest.mark.parametrize("key", ["a.tif.page-2", "a.page-1.page-1", ".page-3", "x/.page-2"])
+def test_a_name_that_reads_like_a_page_is_told_from_one(key):
+    stem, _, page = key.rpartition(".page-")
+    if stem:
+        assert output_key(key, 0, "jpeg") != output_key(stem, int(page) - 1, "jpeg")
+
+
+def test_color_does_not_depend_on_neighbors():
+    rng = np.random.default_rng(0)
+    photos = [rng.uniform(0, 100, (192, 192)).astype(np.float32) for _ in range(3)]
+    colorizer = Colorizer(find("autochrome-s"))
+    together, alone = colorizer.predict(photos), [colorizer.predict([photo])[0] for photo in photos]
+    for (ab, doubt), (ab_alone, doubt_alone) in zip(together, alone, strict=True):
+        assert np.array_equal(ab, ab_alone) and doubt == doubt_alone
+        assert ab.shape == (192, 192, 2) and np.abs(ab).max() < 130
+
+
+def test_settled_photos_pass_through_predict():
+    settled = InFlight(start(make_task("/", "memory://x"), Entry("a", 1, "e"), 0, 1))
+    assert Predict("autochrome-s", "cpu")([settled])[0].ab is None
