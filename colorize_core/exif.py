@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import math
 import struct
+from collections.abc import Container
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
 RESOLUTION = (X_RESOLUTION, Y_RESOLUTION)
@@ -25,11 +26,13 @@ DESCRIPTIVE = frozenset(
     + (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)  # document, description, make, ..., artist, copyright
     + (18246, 18249, 40091, 40092, 40093, 40094, 40095)  # rating, and title to subject as Windows writes them
 )
+GEOREFERENCE = frozenset((33550, 33922, 34264, 34735, 34736, 34737))  # GeoTIFF: true of upright pixels only
+CARRIED = DESCRIPTIVE | GEOREFERENCE
 # Coding, gamma and interoperability of the source; where its subject lies; MakerNote (see Exif).
 NOT_CARRIED = frozenset((37121, 37122, 42240, 40965, 37396, 41492, 37500))
 
 LARGEST_VALUE = 32 << 10
-MOST_TAGS = 4096
+MOST_TAGS = 1000
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 SHORT, LONG, RATIONAL, LONG8 = 3, 4, 5, 16
 BIG_ONLY = frozenset((16, 17, 18))  # types that only BigTIFF has
@@ -39,7 +42,7 @@ class Tag(NamedTuple):
     """A tag's TIFF type, how many values of that type, and their bytes."""
 
     type: int
-    count: int
+    length: int
     raw: bytes
 
 
@@ -52,7 +55,7 @@ def long(order: str, *values: int) -> Tag:
 
 
 def rational(order: str, value: float) -> Tag:
-    """A positive number below 2**16 as a fraction."""
+    """A positive number below 400,000 as a fraction."""
     fraction = Fraction(value).limit_denominator(10_000)
     return Tag(RATIONAL, 1, struct.pack(order + "II", fraction.numerator, fraction.denominator))
 
@@ -60,8 +63,8 @@ def rational(order: str, value: float) -> Tag:
 class Layout(NamedTuple):
     """How a directory is laid out: byte order and struct codes of counts and offsets; classic TIFF or BigTIFF."""
 
-    order: str
-    count: str
+    order: Literal["<", ">"]
+    counts: str
     offset: str
 
     @property
@@ -86,18 +89,19 @@ class Layout(NamedTuple):
         return struct.unpack(self.order + codes, file.read(size))
 
 
-def classic(order: str) -> Layout:
+def classic(order: Literal["<", ">"]) -> Layout:
     return Layout(order, "H", "I")
 
 
-def big(order: str) -> Layout:
+def big(order: Literal["<", ">"]) -> Layout:
     return Layout(order, "Q", "Q")
 
 
 def open_tiff(file: BinaryIO) -> tuple[Layout, int]:
     """Layout and offset of the first directory of a TIFF or BigTIFF structure; ValueError if it is neither."""
     file.seek(0)
-    order = {b"II": "<", b"MM": ">"}.get(file.read(2))
+    orders: dict[bytes, Literal["<", ">"]] = {b"II": "<", b"MM": ">"}
+    order = orders.get(file.read(2))
     if order is None:
         raise ValueError("not a TIFF structure")
     (magic,) = struct.unpack(order + "H", file.read(2))
@@ -110,14 +114,17 @@ def open_tiff(file: BinaryIO) -> tuple[Layout, int]:
 
 
 def read_directory(
-    file: BinaryIO, layout: Layout, offset: int, largest: int = LARGEST_VALUE
+    file: BinaryIO, layout: Layout, offset: int, wanted: Container[int] | None = None, largest: int = LARGEST_VALUE
 ) -> tuple[dict[int, Tag], int]:
-    """Tags of the directory at ``offset`` and the offset of the next one (0: none).
+    """Tags of the directory at ``offset``, all or those ``wanted``, and the offset of the next one (0: none).
 
     A tag whose type is unknown, or whose value lies outside the file or is larger than ``largest`` bytes, is left out.
+    ValueError when no directory can be at ``offset``.
     """
+    if offset < 8:
+        raise ValueError("there is no such directory")
     file.seek(offset)
-    (count,) = layout.unpack(file, layout.count)
+    (count,) = layout.unpack(file, layout.counts)
     count = min(count, MOST_TAGS)
     width = 4 + 2 * layout.inline
     entries = file.read(count * width)
@@ -130,7 +137,7 @@ def read_directory(
         number, kind, values = struct.unpack_from(f"{layout.order}HH{layout.offset}", entries, at)
         raw = entries[at + width - layout.inline : at + width]
         size = SIZES.get(kind, 0) * values
-        if not 0 < size <= largest:
+        if not 0 < size <= largest or (wanted is not None and number not in wanted):
             continue
         if size > layout.inline:
             file.seek(struct.unpack(layout.order + layout.offset, raw)[0])
@@ -142,8 +149,8 @@ def read_directory(
 
 def write_directory(tags: dict[int, Tag], layout: Layout, at: int) -> bytes:
     """Bytes of a directory that will stand at offset ``at``, its values behind it and no next directory."""
-    entries, values = [struct.pack(layout.order + layout.count, len(tags))], []
-    end = at + struct.calcsize("=" + layout.count) + len(tags) * (4 + 2 * layout.inline) + layout.inline
+    entries, values = [struct.pack(layout.order + layout.counts, len(tags))], []
+    end = at + struct.calcsize("=" + layout.counts) + len(tags) * (4 + 2 * layout.inline) + layout.inline
     for number in sorted(tags):
         kind, count, raw = tags[number]
         if len(raw) > layout.inline:
@@ -178,7 +185,7 @@ class Exif:
     soon as anything before it moves.
     """
 
-    order: str = "<"
+    order: Literal["<", ">"] = "<"
     main: dict[int, Tag] = field(default_factory=dict)
     detail: dict[int, Tag] = field(default_factory=dict)
     gps: dict[int, Tag] = field(default_factory=dict)
@@ -190,11 +197,11 @@ class Exif:
         try:
             layout, offset = open_tiff(file)
             for _ in range(page + 1):
-                tags, following = read_directory(file, layout, offset)
-                offset, page_at = following, offset
+                tags, following = read_directory(file, layout, offset, CARRIED | {EXIF_IFD, GPS_IFD})
+                offset = following
         except (struct.error, OverflowError) as error:
             raise ValueError(f"broken EXIF: {error}") from None
-        exif = cls(layout.order, {n: t for n, t in tags.items() if n in DESCRIPTIVE and t.type not in BIG_ONLY})
+        exif = cls(layout.order, {n: t for n, t in tags.items() if n in CARRIED and t.type not in BIG_ONLY})
         for pointer, directory in ((EXIF_IFD, exif.detail), (GPS_IFD, exif.gps)):
             try:
                 inner, _ = read_directory(file, layout, exif.integer(tags[pointer]))
@@ -202,7 +209,7 @@ class Exif:
                 continue
             directory.update({n: t for n, t in inner.items() if n not in NOT_CARRIED and t.type not in BIG_ONLY})
         if not (exif.main or exif.detail or exif.gps):
-            raise ValueError(f"no EXIF at offset {page_at}")
+            raise ValueError("broken EXIF: nothing of it can be read")
         return exif
 
     def integer(self, tag: Tag) -> int:
@@ -237,6 +244,8 @@ class Exif:
         if self.orientation > 4 and X_RESOLUTION in self.main and Y_RESOLUTION in self.main:
             x, y = self.main[X_RESOLUTION], self.main[Y_RESOLUTION]
             self.main[X_RESOLUTION], self.main[Y_RESOLUTION] = y, x
+        if self.orientation != 1:
+            self.main = {n: tag for n, tag in self.main.items() if n not in GEOREFERENCE}
         self.main[ORIENTATION] = short(self.order, 1)
         for number, size in ((IMAGE_WIDTH, width), (IMAGE_LENGTH, height)):
             if number in self.main:

@@ -73,7 +73,7 @@ def _last(table: pa.Table, identity: Sequence[str]) -> pa.Table:
     group = np.zeros(table.num_rows, np.int64)
     for name in identity:
         codes = _codes(table[name])
-        group = group * (codes.max() + 1) + codes
+        group = np.unique(group * (codes.max() + 1) + codes, return_inverse=True)[1]  # dense again: no overflow
     order = np.lexsort((_numbers(table["attempt"]), _numbers(table["finished_at"]), group))
     is_last = np.append(group[order][1:] != group[order][:-1], True)
     return table.take(pa.array(np.sort(order[is_last])))

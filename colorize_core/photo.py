@@ -123,7 +123,7 @@ class _library_errors:
         said = str(error)
         if not said.isprintable() or not said.isascii() or len(said) < 4:
             said = type(error).__name__
-        short = any(word in said.lower() for word in ("truncated", "premature end", "too small", "unexpected end"))
+        short = any(word in said.lower() for word in ("truncated", "too small", "unexpected end"))
         raise Rejected(
             "truncated" if short else "corrupt",
             f"the {self.name} cannot be decoded ({said[:200]}): get a good copy of the file",

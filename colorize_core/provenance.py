@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -137,9 +137,10 @@ def _inflate(data: bytes) -> bytes:
 def _tiff(file: BinaryIO, page: int = 0) -> Iterator[Part]:
     layout, offset = ex.open_tiff(file)
     for _ in range(page):
-        _, offset = ex.read_directory(file, layout, offset, largest=0)
-    tags, _ = ex.read_directory(file, layout, offset, largest=LARGEST)
-    for number, kind in ((700, "xmp"), (33723, "iptc"), (34377, "resources")):
+        _, offset = ex.read_directory(file, layout, offset, ())
+    kinds = {700: "xmp", 33723: "iptc", 34377: "resources"}
+    tags, _ = ex.read_directory(file, layout, offset, kinds, LARGEST)
+    for number, kind in kinds.items():
         if number in tags:
             raw = tags[number].raw
             if number == 33723 and raw[:1] != b"\x1c" and raw[3:4] == b"\x1c":  # written as 32-bit integers
@@ -266,7 +267,7 @@ def _packet(parts: dict[str, list]) -> bytes | None:
     return None
 
 
-def _sound_dpi(dpi: object) -> tuple[float, float] | None:
+def _sound_dpi(dpi: Any) -> tuple[float, float] | None:
     try:
         x, y = map(float, dpi)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -283,9 +284,13 @@ def read_metadata(path: Path, format: str, page: int = 0) -> Metadata:
     parts: dict[str, list] = defaultdict(list)
 
     def collect(found: Iterator[Part]) -> None:
+        room = 4 * LARGEST
         try:
             for kind, value in found:
-                if kind == "dpi" or len(value) <= LARGEST or kind == "resources":
+                room -= len(value)
+                if room < 0:
+                    raise ValueError("there is too much of it")
+                if len(value) <= LARGEST or kind == "resources":
                     parts[kind].append(value)
         except Exception as error:  # lenient on purpose: any decoder may meet anything
             log.debug("metadata of %s read in part: %s", path, error)
@@ -305,9 +310,10 @@ def read_metadata(path: Path, format: str, page: int = 0) -> Metadata:
             break
         except ValueError as error:
             log.debug("dropped: %s", error)
+    block = sound.tobytes() if sound else b""
     resolutions = [*parts["dpi"], sound and sound.dpi]
     return Metadata(
-        exif=sound and sound.tobytes(),
+        exif=block if 0 < len(block) <= LARGEST else None,
         xmp=_packet(parts),
         iptc=next(filter(None, map(_iim, parts["iptc"])), None),
         dpi=next(filter(None, map(_sound_dpi, resolutions)), None),
@@ -341,8 +347,8 @@ def derive(metadata: Metadata, label: Label, width: int, height: int, source: st
         f"{{{xmp.TIFF}}}Orientation": "1",
     }
     if source:
-        origin = {"filePath": source, "documentID": earlier["DocumentID"] or (sha256 and f"sha256:{sha256}")}
-        origin["instanceID"] = earlier["InstanceID"]
+        document = earlier["DocumentID"] or (sha256 and f"sha256:{sha256}")
+        origin = {"filePath": source, "documentID": document, "instanceID": earlier["InstanceID"]}
         packet.remove([f"{{{xmp.XMP_MM}}}InstanceID"])
         properties[f"{{{xmp.XMP_MM}}}DerivedFrom"] = {f"{{{xmp.REFERENCE}}}{n}": v for n, v in origin.items() if v}
     packet.add({name: value for name, value in properties.items() if value})

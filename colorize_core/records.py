@@ -1,4 +1,4 @@
-"""What happened to a photo: its record, and the ledger of all records of an output folder."""
+"""The record: what happened to a photo, as a row of Parquet."""
 
 from __future__ import annotations
 

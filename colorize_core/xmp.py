@@ -63,8 +63,8 @@ class Packet:
         if data is None:
             self.rdf = ET.Element(f"{{{RDF}}}RDF")
             return
-        if b"\0" not in data[:4]:  # UTF-8: some writers leave a filler around it
-            data = data.strip(b"\0 \t\r\n")
+        if b"\0" not in data[:4]:  # UTF-8: some writers leave a filler around it, or lose its first byte
+            data = data[max(data.find(b"<"), 0) :].rstrip(b"\0 \t\r\n")
         self._scan(data)
         try:
             root = ET.fromstring(data)

@@ -29,11 +29,13 @@ from colorize_core.plan import ManifestError, Plan, history, make_plan, read_man
 from colorize_core.provenance import SOURCE_TYPES, Label
 from colorize_core.recipe import Recipe
 from colorize_core.records import Status
+from colorize_core.runs import retry_command
 from colorize_core.stages import Task
 from colorize_core.storage import Entry, NotFound, StorageError, Store
 from jobs.runlog import RunLog, command_line, duration
 
 SAMPLE = 6  # scans that a dry run really works through
+OBJECT_STORE = 256 << 20  # bytes; only keys, small pictures and records pass through it
 SOURCE_TERMS = {uri.rpartition("/")[2]: uri for uri in SOURCE_TYPES}
 
 
@@ -178,34 +180,45 @@ def start_ray(args: argparse.Namespace) -> tuple[int, str, bool]:
     can never run the plan: a pool that waits for CPUs that cannot come waits without a word.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    alone = "RAY_ADDRESS" not in os.environ
+    if alone:
+        # The name says otherwise, but on every system this makes Ray's own daemons listen on loopback only.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
+
+    if not alone:
+        ray.init(logging_level="error", log_to_driver=False)
+        resources = ray.cluster_resources()
+        return choose_workers(args, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
     import torch
 
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level="error", log_to_driver=False)
-    else:
-        cpus = args.workers or os.cpu_count() or 1
-        ray.init(
-            num_cpus=max(cpus, 2 if args.stages == "split" else 1),
-            num_gpus=torch.cuda.device_count(),
-            include_dashboard=False,
-            object_store_memory=256 << 20,
-            logging_level="error",
-            log_to_driver=False,
-            _node_ip_address="127.0.0.1",
-        )
-    resources = ray.cluster_resources()
-    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    gpus = torch.cuda.device_count()
+    cpus = args.workers or max(os.cpu_count() or 1, 2 if args.stages == "split" else 1)
+    chosen = choose_workers(args, cpus, gpus)
+    ray.init(
+        num_cpus=cpus,
+        num_gpus=gpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE,
+        logging_level="error",
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
+    return chosen
+
+
+def choose_workers(args: argparse.Namespace, cpus: int, gpus: int) -> tuple[int, str, bool]:
+    """CPU workers, device and whether the stages are split, on a cluster of so many CPUs and GPUs. Raises Impossible."""
     device = args.device if args.device != "auto" else ("cuda" if gpus else "cpu")
     if device == "cuda" and not gpus:
-        raise Impossible("the cluster has no GPU; add a GPU worker, or ask for --device cpu")
+        raise Impossible("there is no GPU here; add a GPU worker, or ask for --device cpu")
     split = args.stages == "split" or (args.stages == "auto" and device == "cuda")
-    workers = args.workers or cpus
+    workers, least = args.workers or cpus, 2 if split else 1
     if workers > cpus:
         raise Impossible(f"{workers} workers need as many CPUs and the cluster has {cpus}; ask for fewer --workers")
-    if workers < (2 if split else 1):
-        raise Impossible(f"the stages need {2 if split else 1} CPUs and the cluster has {cpus}; add a worker node")
+    if workers < least:
+        raise Impossible(f"these stages need {least} CPUs and may use {workers}; add CPUs, or ask for --stages fused")
     return workers, device, split
 
 
@@ -265,21 +278,10 @@ def finish_run(log: RunLog, args: argparse.Namespace, arguments: list[str]) -> i
     if log.failures:
         print("why: " + ", ".join(f"{kind} {count:,}" for kind, count in log.errors.most_common()))
         print(f"listed in {log.task.output.uri('records')}/run={log.task.run}/ and by: python -m jobs.status {shlex.quote(args.output)}")
-        rest = [a for a in arguments if a not in ("--retry-failed", "--force")]
-        print(f"retry them: {command_line([*without_manifest(rest), '--retry-failed'])}")
+        print(f"retry them: {retry_command(command_line(arguments))}")
     if exceeded:
         print(f"exit code 3: {log.failures:,} failures are more than --max-failed {args.max_failed} allows")
     return code
-
-
-def without_manifest(arguments: list[str]) -> list[str]:
-    """The arguments less the one that a retry does not take."""
-    kept, skip = [], False
-    for argument in arguments:
-        if not skip and not argument.startswith("--manifest"):
-            kept.append(argument)
-        skip = argument == "--manifest"
-    return kept
 
 
 @contextmanager

@@ -173,10 +173,10 @@ def run(
     ``workers`` are the CPU workers; when ``split``, half of them prepare and half finish, and every accelerator
     predicts. Raises ray.exceptions.RayError or ray.data.exceptions when the pipeline itself dies or stalls.
     """
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = stall_seconds
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
     dataset = ray.data.from_arrow(blocks(plan, workers))
     arrow = {"batch_format": "pyarrow", "zero_copy_batch": True}
     if split:

@@ -53,6 +53,7 @@ class FaultProxy:
         self.counts: Counter[str] = Counter()
         self.port = 0
         self._random = random.Random(seed)
+        self._running: set[asyncio.Task] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.set_rules(rules)
@@ -68,18 +69,19 @@ class FaultProxy:
 
     def __enter__(self) -> FaultProxy:
         self._thread.start()
-        server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop)
-        self.port = server.result(10).sockets[0].getsockname()[1]
+        starting = asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *_: object) -> None:
-        async def cancel() -> None:
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
+        async def stop() -> None:
+            self._server.close()
+            for task in self._running:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._running)
 
-        asyncio.run_coroutine_threadsafe(cancel(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -96,6 +98,8 @@ class FaultProxy:
         return None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._running.add(task)  # the event loop itself only holds it weakly
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
@@ -112,6 +116,7 @@ class FaultProxy:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
+            self._running.discard(task)
             writer.close()
 
     async def _pass(self, rule: Rule | None, head: bytes, method: str, reader, writer) -> None:
@@ -122,12 +127,12 @@ class FaultProxy:
         up_writer.write(head[:-2] + b"Connection: close\r\n\r\n")
         sending = asyncio.create_task(_copy(reader, up_writer, bent if upload else None, writer))
         try:
+            while (answer := await up_reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100"):
+                writer.write(answer)
             if rule and rule.fault == "commit_then_reset":
                 await up_reader.read()
                 _reset(writer)
                 return
-            while (answer := await up_reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100"):
-                writer.write(answer)
             writer.write(answer)
             await _copy(up_reader, writer, None if upload else bent, writer)
         finally:
@@ -153,6 +158,7 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter, rule: 
         passed += len(block)
         sink.write(block)
         await sink.drain()
+    sink.close()  # a client that leaves takes its request along; a server that is done has said so
 
 
 async def _refuse(rule: Rule, head: bytes, method: str, reader, writer) -> None:

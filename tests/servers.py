@@ -9,12 +9,12 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import botocore.session
@@ -27,9 +27,10 @@ SECRET_KEY = "not/a/secret/only/for/tests/0123456789AB"
 
 @dataclass(frozen=True)
 class S3Server:
-    """endpoint: its URL."""
+    """endpoint: its URL. verifies_bodies: whether it refuses a body that does not match its Content-MD5."""
 
     endpoint: str
+    verifies_bodies: bool = True
 
     @property
     def env(self) -> dict[str, str]:
@@ -50,19 +51,38 @@ class S3Server:
 
     def client(self):
         """A plain botocore client, to look at the server past the code under test."""
-        return botocore.session.get_session().create_client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(s3={"addressing_style": "path"}),
-        )
+        return _client(self.endpoint)
 
     def make_bucket(self, name: str) -> str:
         """Make a bucket and return its s3:// address."""
         self.client().create_bucket(Bucket=name)
         return f"s3://{name}"
+
+    def fill(self, bucket: str, keys: Iterable[str]) -> None:
+        """Store an empty object under every key, quickly."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda key: self.client().put_object(Bucket=bucket, Key=key), keys))
+
+
+class MotoServer(S3Server):
+    def fill(self, bucket: str, keys: Iterable[str]) -> None:
+        from moto.s3.models import s3_backends
+
+        (account,) = s3_backends
+        for key in keys:
+            s3_backends[account]["aws"].put_object(bucket, key, b"")
+
+
+@cache
+def _client(endpoint: str):
+    return botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(s3={"addressing_style": "path"}),
+    )
 
 
 @contextmanager
@@ -74,7 +94,7 @@ def moto_s3() -> Iterator[S3Server]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
-        yield S3Server("http://{}:{}".format(*server.get_host_and_port()))
+        yield MotoServer("http://{}:{}".format(*server.get_host_and_port()), verifies_bodies=False)
     finally:
         server.stop()
 
@@ -164,9 +184,8 @@ def radosgw() -> Iterator[S3Server]:
         user = ("--uid=test", "--display-name=test", f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}")
         run("radosgw-admin", "-c", str(conf), "user", "create", *user)
         gateway = start("radosgw", "-n", "client.rgw")
-        server = S3Server(f"http://127.0.0.1:{s3}")
-        _wait_for(server.endpoint, gateway)
-        yield server
+        _wait_for(s3, gateway)
+        yield S3Server(f"http://127.0.0.1:{s3}")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -175,17 +194,14 @@ def _free_ports(count: int) -> list[int]:
         return [s.getsockname()[1] for s in sockets]
 
 
-def _wait_for(endpoint: str, process: subprocess.Popen, seconds: float = 60) -> None:
+def _wait_for(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError):
-            try:
-                urllib.request.urlopen(endpoint, timeout=5).close()
-            except urllib.error.HTTPError:
-                pass
+            socket.create_connection(("127.0.0.1", port), 1).close()
             return
         time.sleep(0.1)
-    raise RuntimeError(f"{process.args[0]} does not answer at {endpoint}")
+    raise RuntimeError(f"{process.args[0]} does not listen on port {port}")
 
 
 def _stop(process: subprocess.Popen) -> None:

@@ -50,6 +50,14 @@ def test_corrected_block_is_true_and_keeps_the_rest(order):
     assert not read.get_ifd(ExifTags.IFD.IFD1)
 
 
+@pytest.mark.parametrize("orientation, kept", [(1, True), (3, False)])
+def test_georeference_stays_only_with_pixels_that_do_not_move(orientation, kept):
+    exif = Exif.read(block("<", orientation))
+    exif.main[33550] = Tag(12, 3, struct.pack("<3d", 0.5, 0.5, 0))
+    exif.correct(40, 30)
+    assert (pillow(exif.tobytes()).get(33550) == (0.5, 0.5, 0)) is kept
+
+
 def test_no_broken_block_raises_anything_but_value_error():
     data = block("<")
     for cut in range(len(data)):

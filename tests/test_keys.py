@@ -11,7 +11,7 @@ from colorize_core.keys import KEY_BYTES, SEGMENT_BYTES, TEMPORARY, is_temporary
 TRICKY = st.sampled_from([".", "..", "%", "%2E", "%2F", "~", "~0123456789abcdef", TEMPORARY, "\\", "\0", "é", "\ud800"])
 SEGMENTS = st.lists(st.one_of(TRICKY, st.text(max_size=30)), max_size=6).map("".join)
 KEYS = st.one_of(st.lists(SEGMENTS, min_size=1, max_size=8).map("/".join), st.text(max_size=50))
-LONG = st.builds(lambda key, times: key * times, KEYS, st.integers(1, 40))
+LONG = st.builds(lambda key, times: key * times, KEYS, st.integers(1, 20))
 
 
 @given(LONG)

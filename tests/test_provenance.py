@@ -1,6 +1,7 @@
 import os
 import struct
 import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -163,6 +164,25 @@ def test_what_is_too_large_or_broken_is_dropped_and_the_rest_kept(tmp_path):
     assert pillow(metadata.exif)[270] == "here"
     PICTURE.save(path, "JPEG", exif=b"Exif\0\0garbage", xmp=b"<broken", dpi=(72, 72))
     assert read_metadata(path, "JPEG") == Metadata(dpi=(72, 72))
+
+
+def test_a_file_of_nothing_but_metadata_is_not_held_in_memory(tmp_path):
+    path = tmp_path / "photo"
+    path.write_bytes(b"\xff\xd8" + segment(0xED, b"Photoshop 3.0\0" + bytes(60_000)) * 1000)
+    assert peak_of_reading(path, "JPEG") < 40 << 20
+    entries = b"".join(struct.pack("<HHII", number, 7, LARGEST, 8) for number in range(1000, 60_000, 59))
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries) // 12) + entries + bytes(4)
+    path.write_bytes(head + bytes(LARGEST + 8))
+    assert peak_of_reading(path, "TIFF") < 40 << 20
+
+
+def peak_of_reading(path: Path, format: str) -> int:
+    tracemalloc.start()
+    try:
+        read_metadata(path, format)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_comes_of_nothing(tmp_path):

@@ -33,6 +33,11 @@ def test_values_are_escaped_and_what_xml_cannot_hold_is_replaced():
     assert Packet(written.tobytes()).get("{http://a/}v") == "<b>&\"'\ufffd\ufffd é 🎞"
 
 
+@pytest.mark.parametrize("wrap", [b"  %s\0", b"?xpacket begin=''?>%s\n \0\0", b"\xef\xbb\xbf%s"])
+def test_filler_and_a_lost_first_byte_are_forgiven(wrap):
+    assert Packet(wrap % packet(describe('a:v="1"'))).get("{http://a/}v") == "1"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_encodings_of_packets(encoding):
     data = packet(describe('a:v="é"')).decode().encode(encoding)

@@ -69,12 +69,15 @@ def _profile(chunk: bytes | None) -> bytes | None:
 
 
 def decode(path: Path, header: Header, page: int) -> Raster:
-    """Every sample, or an exception. A file that lacks only its empty last chunk still holds the whole picture."""
+    """Every sample, or an exception. A file must reach its end chunk, though that holds no pixels: it was cut."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        name = b""
         for name, start, end in chunks(data):
             critical = not name[0] & 32
             if critical and zlib.crc32(data[start - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
                 raise Rejected("corrupt", f"checksum error in the PNG's {name!r} chunk: get a good copy of the file")
+        if name != b"IEND":
+            raise Rejected("truncated", "the PNG ends before its end chunk: get a complete copy of the file")
         samples = imagecodecs.png_decode(data)
     peak = 255 if samples.dtype == np.uint8 else 65535
     alpha = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import struct
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
-from tifffile import TiffFile, TiffPage
+from tifffile import TIFF, TiffFile, TiffPage
 
 from colorize_core import icc
 from colorize_core.formats import exif, pillow
@@ -32,13 +33,21 @@ FAX = {2, 3, 4}
 OLD_JPEG, JPEG = 6, {7, 33007}
 FILLING = {22610, 34934}  # JPEG XR: its decoder fills what is missing and says nothing
 MAX_CHANNELS = 16
+MAX_PAGES = 10_000
 MAX_TILE = 64 << 20  # pixels
 REDUCED_OR_MASK = 0b101
 
 
 def pages(file: TiffFile) -> list[TiffPage]:
     """The pictures of a file: overviews, thumbnails and masks do not count."""
-    every = [page.aspage() for page in file.pages]
+    every, seen = [], set()
+    for page in file.pages:
+        if page.offset in seen:  # the chain of pages bites its tail
+            break
+        if len(every) == MAX_PAGES:
+            raise Rejected("unsupported", f"a TIFF of more than {MAX_PAGES:,} pages: split it")
+        seen.add(page.offset)
+        every.append(page)
     if any(50706 in page.tags for page in every):
         raise Rejected("unsupported", "a camera raw file (DNG): develop it and save the photo as TIFF")
     whole = [p for p in every if not p.subfiletype & REDUCED_OR_MASK and p.tags.valueof(255, 1) != 2]
@@ -57,6 +66,7 @@ def _page(file: TiffFile, page: int) -> tuple[TiffPage, int]:
 
 
 def header(path: Path, page: int) -> Header:
+    _check_directory(path)
     with TiffFile(path) as file:
         ifd, count = _page(file, page)
         mode = _mode(ifd)
@@ -75,6 +85,22 @@ def header(path: Path, page: int) -> Header:
             name if model != "rgb" or "Lab" not in mode else None,
             exif.resolution(tags.valueof(282), tags.valueof(283), tags.valueof(296, 2)),
         )
+
+
+def _check_directory(path: Path) -> None:
+    """Raise unless the file holds all of its first directory."""
+    with open(path, "rb") as file:
+        start, size = file.read(16), path.stat().st_size
+        order, big = ("<" if start[:2] == b"II" else ">"), start[2:4] in (b"+\0", b"\0+")
+        offset, count = ("Q", "Q") if big else ("I", "H")
+        try:
+            (first,) = struct.unpack_from(order + offset, start, 8 if big else 4)
+            file.seek(first)
+            (tags,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
+        except struct.error:
+            raise Rejected("truncated", "the TIFF ends before its directory: get a complete copy of the file") from None
+        if first + tags * (20 if big else 12) > size:
+            raise Rejected("truncated", "the TIFF ends inside its directory: get a complete copy of the file")
 
 
 def _bits(ifd: TiffPage) -> int:
@@ -98,6 +124,12 @@ def _mode(ifd: TiffPage) -> str:
     colors = CHANNELS[mode]
     if not colors <= ifd.samplesperpixel <= MAX_CHANNELS:
         raise Rejected("unsupported", f"a {mode} TIFF of {ifd.samplesperpixel} channels: save it as gray or color")
+    try:
+        known = ifd.compression == 1 or TIFF.DECOMPRESSORS[ifd.compression]
+    except (KeyError, ValueError):
+        known = ifd.compression == OLD_JPEG
+    if not known or ifd.compression in FILLING:
+        raise Rejected("unsupported", f"a TIFF compressed with method {int(ifd.compression)}: save it with another one")
     if ifd.imagedepth > 1:
         raise Rejected("unsupported", "a TIFF volume: save its slices as pages")
     if mode == "L" and _bits(ifd) == 1 and ifd.samplesperpixel == 1:
@@ -189,8 +221,6 @@ def _samples(path: Path, file: TiffFile, ifd: TiffPage) -> np.ndarray:
 
 def _segments(path: Path, file: TiffFile, ifd: TiffPage) -> np.ndarray:
     needed = _check_segments(path, ifd)
-    if ifd.compression in FILLING:
-        raise Rejected("unsupported", "a TIFF compressed with JPEG XR: save it with another compression")
     if ifd.is_tiled and ifd.tilewidth * ifd.tilelength > max(MAX_TILE, 4 * ifd.imagewidth * ifd.imagelength):
         raise Rejected("corrupt", "tiles far larger than the picture: export the photo again")
     out = np.empty(ifd.shaped, ifd.dtype)

@@ -108,7 +108,7 @@ def explain(error: BaseException, uri: str) -> StorageError | None:
         case boto.EndpointConnectionError():
             reason = getattr(error.kwargs.get("error"), "os_error", None)
             unknown = isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME
-            advice = "The name is unknown: correct" if unknown else "Run again; if it stays, start the server or correct"
+            advice = "The name is unknown: correct" if unknown else "Run again, start the server or correct"
             host = urlsplit(error.kwargs.get("endpoint_url", "")).netloc
             sentence = f"{uri}: no answer from {host}. {advice} AWS_ENDPOINT_URL or AWS_REGION."
             return StorageError(sentence, retryable=not unknown)

@@ -78,8 +78,8 @@ def _row(r: dict, status: str, kind: str, message: str | None) -> list:
 
 
 def _measures(r: dict) -> str:
-    gamut = _number(r["gamut_mapped"], 3)
-    return "" if gamut is None else f"{100 * gamut:.0f} % of the picture muted"
+    muted = r["gamut_mapped"] or 0
+    return f"{100 * muted:.0f} % of the picture muted" if muted >= 0.01 else ""
 
 
 def _number(value: float | None, digits: int) -> float | None:

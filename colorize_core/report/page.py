@@ -30,7 +30,8 @@ THREADS = 4
 SHOWN_RUNS = 12
 
 GROUPS = {
-    "drawn": ("A draw", "Picked by lot, so they stand for the collection as it is."),
+    "all": ("All of them", "Every colored photograph, in the order of their names."),
+    "drawn": ("Drawn by lot", "Nobody chose these: they stand for the collection as it is."),
     "colorful": ("The most colorful", "Where the model was boldest."),
     "unsure": ("The least sure", "Where the model hesitated most. Look closely."),
 }
@@ -148,7 +149,7 @@ def draw_plots(photos: pa.Table) -> list:
             drawn.append(plots.bars(title, "photos", labels, amounts, [f"{n:,}" for n in amounts]))
     medians = {name: float(np.median(v)) for column, name in STAGES.items() if len(v := _values(colored[column]))}
     if total := sum(medians.values()):
-        notes = [f"{ms:,.0f} ms · {100 * ms / total:.0f} %" for ms in medians.values()]
+        notes = [f"{ms:,.{0 if ms >= 10 else 1}f} ms · {100 * ms / total:.0f} %" for ms in medians.values()]
         x_label = "median milliseconds, share of all"
         drawn.append(plots.bars("Time on one photo, by stage", x_label, list(medians), list(medians.values()), notes))
     return drawn

@@ -14,10 +14,10 @@ MAX_PIXELS = 150_000_000  # larger pictures are left out of the page: hundreds o
 
 
 def choose(photos: pa.Table, count: int) -> dict[str, list[dict]]:
-    """At most ``count`` colored photos as rows, under ``drawn``, ``colorful`` and ``unsure``; each photo once.
+    """At most ``count`` colored photos as rows: ``all`` where they fit, else ``drawn``, ``colorful`` and ``unsure``.
 
     The choice depends on the records alone: the same folder gives the same page. A third of the places goes to each
-    group, the rest to the draw.
+    of the three groups, what is left over to the draw, and no photo is in two of them.
     """
     shown = photos.filter(
         pc.and_(
@@ -25,9 +25,11 @@ def choose(photos: pa.Table, count: int) -> dict[str, list[dict]]:
             pc.and_(pc.is_valid(photos["output_key"]), pc.less_equal(pc.fill_null(pixels(photos), 0), MAX_PIXELS)),
         )
     )
-    lots = np.array([_lot(key, page) for key, page in zip(*_identities(shown), strict=True)], dtype=np.uint64)
+    if shown.num_rows <= count:
+        return {"all": shown.sort_by([("key", "ascending"), ("page", "ascending")]).to_pylist()}
+    identities = zip(shown["key"].to_pylist(), shown["page"].to_pylist(), strict=True)
+    lots = np.array([_lot(key, page) for key, page in identities], dtype=np.uint64)
     by_lot = np.argsort(lots, kind="stable")
-    count = min(count, shown.num_rows)
     share = count // 3
     taken: set[int] = set()
     groups = {
@@ -42,10 +44,6 @@ def choose(photos: pa.Table, count: int) -> dict[str, list[dict]]:
 def pixels(photos: pa.Table) -> pa.ChunkedArray:
     """Pixels of each photo; null where the size is not known."""
     return pc.multiply(photos["width"].cast(pa.int64()), photos["height"].cast(pa.int64()))
-
-
-def _identities(photos: pa.Table) -> tuple[list[str], list[int]]:
-    return photos["key"].to_pylist(), photos["page"].to_pylist()
 
 
 def _lot(key: str, page: int) -> int:

@@ -1,4 +1,4 @@
-"""The training loop. ``python -m colorize_core.training.loop PHOTOS OUT --minutes 55`` trains the default weights."""
+"""The training loop. ``python -m colorize_core.training.loop PHOTOS OUT`` trains the default weights."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from colorize_core.training import data, losses, metrics
 
 SIDES = (128, 128, 128, 160, 192)  # pixels of a training batch, drawn with equal chance
 VALIDATION_SIDE = 128
+SAVE_STEPS = 250
 
 
 def ema_update(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
@@ -63,15 +64,14 @@ def train(
     out: Path,
     architecture: str = "autochrome",
     config: dict | None = None,
-    minutes: float = 55,
+    steps: int = 7000,
     batch_size: int = 32,
     rate: float = 1.5e-3,
     seed: int = 0,
 ) -> None:
-    """Train for a given time and leave ``last.pt`` (everything needed to go on) and ``log.jsonl`` in ``out``.
+    """Train and leave ``last.pt`` (everything needed to go on) and ``log.jsonl`` in ``out``.
 
-    The cosine schedule runs over training minutes, which survive a restart: called again, it goes on where the
-    checkpoint stands.
+    Called again with the same folder, it goes on where the checkpoint stands.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -84,7 +84,7 @@ def train(
     loss = losses.RebalancedColor(bins, losses.prior(sample.permute(0, 2, 3, 1).reshape(-1, 2), bins))
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.99))
     rng = np.random.default_rng(seed)
-    step, spent = 0, 0.0
+    step, spent, running = 0, 0.0, 0.0
     checkpoint = out / "last.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -112,12 +112,10 @@ def train(
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps({"step": step, "minutes": round(spent / 60, 2), "loss": running} | scores) + "\n")
 
-    budget, running, saved = minutes * 60, 0.0, spent
-    while spent < budget:
+    while step < steps:
         began = time.monotonic()
-        done = spent / budget
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * done))
+            group["lr"] = rate * min(1.0, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         model.train()
         lightness, ab = data.batch(training, batch_size, int(rng.choice(SIDES)), rng)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -129,10 +127,9 @@ def train(
         optimizer.step()
         step += 1
         ema_update(average, model, min(0.999, step / (step + 10)))
-        running = value.item() if step == 1 else 0.98 * running + 0.02 * value.item()
+        running = value.item() if not running else 0.98 * running + 0.02 * value.item()
         spent += time.monotonic() - began
-        if spent - saved > 240 or spent >= budget:
-            saved = spent
+        if step % SAVE_STEPS == 0 or step == steps:
             save(evaluate(average, validation))
 
 
@@ -140,11 +137,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", help="folder of Parquet shards")
     parser.add_argument("out", type=Path, help="folder for checkpoints and the log")
-    parser.add_argument("--minutes", type=float, default=55, help="training time (default 55)")
+    parser.add_argument("--steps", type=int, default=7000, help="batches of 32 photographs (default 7000)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(data.load_photos(args.photos), args.out, minutes=args.minutes)
+    train(data.load_photos(args.photos), args.out, steps=args.steps)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -59,7 +59,12 @@ def png(pixels: np.ndarray | Image.Image | None = None, **options: Any) -> bytes
 
 
 def tiff(
-    pixels: np.ndarray | None = None, *, byteorder: str = "<", bigtiff: bool = False, pages: int = 1, **options: Any
+    pixels: np.ndarray | None = None,
+    *,
+    byteorder: Literal["<", ">"] = "<",
+    bigtiff: bool = False,
+    pages: int = 1,
+    **options: Any,
 ) -> bytes:
     pixels = gray() if pixels is None else pixels
     options.setdefault("photometric", "rgb" if pixels.ndim == 3 else "minisblack")
@@ -130,9 +135,14 @@ def interlaced_png() -> bytes:
     return raw_png(WIDTH, HEIGHT, rows, interlaced=True)
 
 
+def png_encode(pixels: np.ndarray) -> bytes:
+    """A PNG that keeps 16 bits of every channel, which Pillow cannot write."""
+    return bytes(imagecodecs.png_encode(pixels))
+
+
 def packed_png(bits: int) -> bytes:
     """Gray of 1, 2 or 4 bits, several pixels to the byte."""
-    codes = gray() >> (8 - bits)
+    codes = (gray() >> (8 - bits)).astype(np.uint8)
     unpacked = np.unpackbits(codes[..., None], axis=-1)[..., -bits:]
     return raw_png(WIDTH, HEIGHT, png_rows(np.packbits(unpacked.reshape(HEIGHT, -1), axis=-1)), bits=bits)
 
@@ -193,15 +203,16 @@ def jpeg_with_size(width: int, height: int) -> bytes:
 
 
 def jpeg_scrambled() -> bytes:
-    """Sound to the last byte but for the middle of the scan, which holds markers that cannot be there."""
+    """Sound to the last byte but for the middle of the scan, overwritten with restart markers that cannot be there."""
     content = bytearray(jpeg())
     middle = (content.index(b"\xff\xda") + len(content)) // 2
-    content[middle : middle + 64] = b"\xff\xc4\x00\x08\xff\xd3\xff\xdb" * 8
+    content[middle : middle + 64] = b"\xff\xd5" * 32
     return bytes(content)
 
 
 def srgb_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]  # without the time of its making
 
 
 def animated(format: str) -> bytes:
@@ -266,9 +277,9 @@ def _whole() -> dict[str, Gnarly]:
         "palette TIFF": ("palette.tif", pillow(palette, "TIFF")),
         "gray PNG with a transparent tone": ("clear-tone.png", png(transparency=int(gray()[0, 0]))),
         "gray PNG with alpha": ("alpha.png", png(clear)),
-        "16-bit gray PNG": ("gray16.png", imagecodecs.png_encode(gray(16))),
-        "16-bit RGB PNG": ("rgb16.png", imagecodecs.png_encode(rgb(16))),
-        "16-bit RGBA PNG": ("rgba16.png", imagecodecs.png_encode(np.dstack([rgb(16), gray(16)]))),
+        "16-bit gray PNG": ("gray16.png", png_encode(gray(16))),
+        "16-bit RGB PNG": ("rgb16.png", png_encode(rgb(16))),
+        "16-bit RGBA PNG": ("rgba16.png", png_encode(np.dstack([rgb(16), gray(16)]))),
         "interlaced PNG": ("interlaced.png", interlaced_png()),
         "PNG with a text bomb": ("text-bomb.png", png_text_bomb()),
         "animated PNG": ("animated.png", animated("PNG")),
@@ -336,20 +347,21 @@ def _broken() -> dict[str, Gnarly]:
         ),
     }
     whole = {
-        "jpg": jpeg(),
-        "progressive.jpg": jpeg(progressive=True),
-        "png": png(),
-        "strips.tif": tiff(rowsperstrip=8),
-        "lzw.tif": tiff(rowsperstrip=8, compression="lzw"),
-        "gif": pillow(gray(), "GIF"),
-        "webp": pillow(gray(), "WEBP", lossless=True),
-        "jp2": pillow(gray(), "JPEG2000"),
-        "bmp": pillow(gray(), "BMP"),
+        "jpg": (jpeg(), "truncated"),
+        "progressive.jpg": (jpeg(progressive=True), "truncated"),
+        "png": (png(), "truncated"),
+        "strips.tif": (tiff(rowsperstrip=8), "truncated"),
+        "lzw.tif": (tiff(rowsperstrip=8, compression="lzw"), "truncated"),
+        "gif": (pillow(gray(), "GIF"), "truncated"),
+        "bmp": (pillow(gray(), "BMP"), "truncated"),
+        # Their decoders do not tell a file cut short from a damaged one.
+        "webp": (pillow(gray(), "WEBP", lossless=True), "corrupt"),
+        "jp2": (pillow(gray(), "JPEG2000"), "corrupt"),
     }
-    for extension, content in whole.items():
+    for extension, (content, expected) in whole.items():
         for percent in (50, 75, 95):
             name = f"{percent}% of {extension}"
-            broken[name] = (f"cut/{percent}.{extension}", cut(content, percent / 100), "truncated")
+            broken[name] = (f"cut/{percent}.{extension}", cut(content, percent / 100), expected)
     return {name: Gnarly(*values) for name, values in broken.items()}
 
 

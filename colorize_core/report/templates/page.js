@@ -22,6 +22,10 @@ for (const compare of document.querySelectorAll(".compare")) {
   show();
 }
 
+addEventListener("beforeprint", () => {
+  for (const image of document.images) image.loading = "eager";
+});
+
 (() => {
   const rows = JSON.parse(document.getElementById("rows").textContent).map(
     ([key, page, status, kind, message, uncertainty, colorfulness, width, height, href]) => ({

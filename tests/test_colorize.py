@@ -1,0 +1,362 @@
+"""The colorize job from outside: a command, a folder in, a folder out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from tasks import write_archive
+
+from colorize_core.ledger import latest, read_records
+from colorize_core.storage import Store
+from jobs import colorize
+
+ROOT = Path(__file__).parent.parent
+
+
+def job(*arguments: str | Path, env: dict[str, str] | None = None) -> list[str]:
+    return [sys.executable, "-m", "jobs.colorize", *map(str, arguments)]
+
+
+def run_job(*arguments: str | Path, env: dict[str, str] | None = None, seconds: int = 240) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | (env or {})
+    return subprocess.run(job(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
+
+
+def start_job(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen:
+    """The job in a process group of its own, so that all of it can be killed."""
+    return subprocess.Popen(
+        job(*arguments), cwd=ROOT, env=os.environ | (env or {}), start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def descendants(pid: int) -> set[int]:
+    """A process and everything it started; Ray's daemons leave its group, but not its tree."""
+    children = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parent = {int(pid): int(ppid) for pid, ppid in (line.split() for line in children.splitlines())}
+    tree, grew = {pid}, True
+    while grew:
+        more = {pid for pid, ppid in parent.items() if ppid in tree} - tree
+        tree, grew = tree | more, bool(more)
+    return tree
+
+
+def kill_tree(process: subprocess.Popen) -> None:
+    for pid in descendants(process.pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
+
+
+def ledger(output: Path | str) -> pa.Table:
+    return latest(read_records(Store(str(output))))
+
+
+def digests(output: Path | str) -> dict[tuple[str, int], str]:
+    rows = ledger(output).select(["key", "page", "output_sha256"]).to_pylist()
+    return {(row["key"], row["page"]): row["output_sha256"] for row in rows}
+
+
+def summary(output: Path) -> dict:
+    (newest,) = sorted((output / "runs").glob("*.json"), key=lambda p: p.stat().st_mtime)[-1:]
+    return json.loads(newest.read_text())
+
+
+def photographs(folder: Path, count: int) -> None:
+    """Many small scans that differ."""
+    from skimage import data
+
+    folder.mkdir(parents=True)
+    picture = Image.fromarray(data.astronaut()).convert("L")
+    for i in range(count):
+        picture.crop((i, i // 2, 300 + i, 280 + i // 2)).save(folder / f"scan {i:03}.jpg", quality=85)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("archive") / "in"
+    write_archive(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_run(archive, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    output = tmp_path_factory.mktemp("first") / "out"
+    return output, run_job(archive, output, "--max-failed", "2")
+
+
+def test_one_row_for_every_page(first_run):
+    output, run = first_run
+    assert run.returncode == 0, run.stdout + run.stderr
+    table = read_records(Store(str(output)))
+    assert Counter(table["status"].to_pylist()) == {"colorized": 6, "skipped_color": 1, "rejected": 2}
+    assert len(table) == len(ledger(output)) == 9
+    assert all(value is not None for value in table["finished_at"].to_pylist())
+    files = {p.relative_to(output).as_posix() for p in (output / "photos").rglob("*") if p.is_file()}
+    assert files == {key for key in table["output_key"].to_pylist() if key}
+
+
+def test_the_last_lines_say_what_happened_and_what_to_do(first_run):
+    _, run = first_run
+    assert "done: 6 colorized, 1 color photos left alone, 2 rejected, 0 failed" in run.stdout
+    assert "not_an_image 1" in run.stdout and "truncated 1" in run.stdout
+    assert re.search(r"retry them: python -m jobs\.colorize .*--retry-failed", run.stdout)
+    assert "Traceback" not in run.stderr
+
+
+def test_the_run_is_on_file(first_run):
+    output, _ = first_run
+    run = summary(output)
+    assert (run["state"], run["exit_code"], run["planned"], run["done"]) == ("finished", 0, 7, 7)
+    assert run["counts"] == {"colorized": 6, "skipped_color": 1, "rejected": 2, "failed": 0}
+    assert run["model"]["digest"] and run["recipe"]["digest"] and run["versions"]["ray"].startswith("2.60")
+
+
+def test_no_notes_are_left_behind(first_run):
+    output, _ = first_run
+    assert not [p for p in (output / "runs").rglob("*") if p.is_file() and p.suffix != ".json"]
+
+
+def test_a_second_run_does_nothing_and_is_quick(archive, first_run):
+    output, _ = first_run
+    before = {p: p.stat().st_mtime_ns for p in output.rglob("*")}
+    began = time.monotonic()
+    run = run_job(archive, output)
+    assert run.returncode == 0 and "nothing to do: all 7 scans are done" in run.stdout
+    assert time.monotonic() - began < 15
+    assert {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()} == {
+        p: t for p, t in before.items() if p.is_file()
+    }
+
+
+def test_too_many_failures_are_exit_code_3_and_a_mended_scan_is_retried(archive, tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    write_archive(folder)
+    run = run_job(folder, output, "--max-failed", "10%", "--include", "*.jpg", "--workers", "1")
+    assert run.returncode == 3 and "exit code 3: 2 failures are more than --max-failed 10% allows" in run.stdout
+    (folder / "cut.jpg").write_bytes((folder / "box 1" / "portrait.jpg").read_bytes())
+    run = run_job(folder, output, "--retry-failed", "--max-failed", "1", "--workers", "1")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "2 to do" in run.stdout and "1 colorized" in run.stdout
+    rows = {(r["key"], r["status"]): r["attempt"] for r in ledger(output).to_pylist()}
+    assert rows["cut.jpg", "colorized"] == 2 and rows["letter.jpg", "rejected"] == 2
+
+
+@pytest.mark.parametrize("change", ["--force", "--quality=80"])
+def test_done_again_when_asked_or_when_the_recipe_changed(archive, first_run, change):
+    output, _ = first_run
+    run = run_job(archive, output, change, "--include", "rocket.tif", "--dry-run")
+    assert run.returncode == 0 and "0 done already, 1 to do" in run.stdout
+
+
+def test_a_dry_run_stores_nothing(archive, tmp_path):
+    run = run_job(archive, tmp_path / "out", "--dry-run")
+    assert run.returncode == 0 and "7 to do" in run.stdout and "nothing was stored" in run.stdout
+    assert re.search(r"about [\d,]+ megapixels and \d+ s with", run.stdout)
+    assert not (tmp_path / "out").exists()
+
+
+def said(capsys, *arguments: str | Path) -> tuple[int, str]:
+    code = colorize.main([str(a) for a in arguments])
+    return code, capsys.readouterr().err
+
+
+def test_impossible_wishes_are_refused_in_a_sentence(archive, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    for arguments, sentence in [
+        ([tmp_path / "missing", out], "missing"),
+        ([tmp_path / "empty", out], "no scans in"),
+        ([archive, out, "--include", "*.nothing"], "no scans in"),
+        ([archive, archive / "color"], "inside the input"),
+        ([archive, archive], "inside the input"),
+        ([archive, out, "--model", "nonesuch"], "no weights at"),
+        ([archive, out, "--manifest", tmp_path / "none.csv"], "none.csv"),
+    ]:
+        code, error = said(capsys, *arguments)
+        assert code == 2 and error.startswith("cannot start: ") and sentence in error, (arguments, error)
+    (out / "photos").mkdir(parents=True, exist_ok=True)
+    assert said(capsys, out / "photos", out)[0] == 2
+    assert not list(archive.rglob(".autochrome*"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--quality", "0"], ["--max-failed", "some"], ["--retry-failed", "--force"], ["--workers", "0"], ["--run", "../x"]],
+)
+def test_wrong_options_are_refused(archive, tmp_path, arguments):
+    with pytest.raises(SystemExit) as refusal:
+        colorize.main([str(archive), str(tmp_path / "out"), *arguments])
+    assert refusal.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("wish", "cpus", "gpus", "sentence"),
+    [
+        (["--device", "cuda"], 8, 0, "no GPU"),
+        (["--workers", "9"], 8, 0, "9 workers need as many CPUs and the cluster has 8"),
+        (["--stages", "split"], 1, 0, "need 2 CPUs"),
+        ([], 1, 1, "need 2 CPUs"),
+        ([], 0, 0, "need 1 CPUs"),
+    ],
+)
+def test_a_plan_that_could_never_run_is_refused(wish, cpus, gpus, sentence):
+    with pytest.raises(colorize.Impossible, match=sentence):
+        colorize.choose_workers(colorize.parse(["in", "out", *wish]), cpus, gpus)
+
+
+def test_stages_are_split_around_a_gpu():
+    assert colorize.choose_workers(colorize.parse(["in", "out"]), 8, 1) == (8, "cuda", True)
+    assert colorize.choose_workers(colorize.parse(["in", "out"]), 8, 0) == (8, "cpu", False)
+    assert colorize.choose_workers(colorize.parse(["in", "out", "--workers", "3"]), 8, 0) == (3, "cpu", False)
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_work(archive, tmp_path, capsys):
+    code, error = said(capsys, archive, tmp_path / "out", "--device", "cuda")
+    assert code == 2 and "there is no GPU here" in error
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_split_stages_give_the_bytes_of_fused_ones(archive, first_run, tmp_path):
+    run = run_job(archive, tmp_path / "out", "--stages", "split", "--workers", "2", "--max-failed", "2")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert digests(tmp_path / "out") == digests(first_run[0])
+
+
+@pytest.mark.slow
+def test_kill_9_loses_nothing(tmp_path):
+    photographs(tmp_path / "in", 40)
+    whole = run_job(tmp_path / "in", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    for photos_stored in (3, 17):
+        process = start_job(tmp_path / "in", tmp_path / "out")
+        while len(list((tmp_path / "out").glob("photos/*.jpg"))) < photos_stored and process.poll() is None:
+            time.sleep(0.05)
+        kill_tree(process)
+    run = run_job(tmp_path / "in", tmp_path / "out")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+    assert len(ledger(tmp_path / "out")) == 40
+    for path in (tmp_path / "whole" / "photos").iterdir():
+        assert (tmp_path / "out" / "photos" / path.name).read_bytes() == path.read_bytes()
+
+
+def listening(pids: set[int]) -> set[str]:
+    """Addresses, in hex as the kernel prints them, on which processes accept TCP connections."""
+    sockets = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                sockets.add(os.readlink(link))
+            except OSError:
+                continue
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.add(fields[1].rpartition(":")[0])
+    return found
+
+
+@pytest.mark.slow
+def test_nothing_listens_beyond_loopback(tmp_path):
+    photographs(tmp_path / "in", 20)
+    process = start_job(tmp_path / "in", tmp_path / "out")
+    while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
+        time.sleep(0.05)
+    addresses = listening(descendants(process.pid))
+    said, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert addresses and addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_clean_and_says_how_to_continue(tmp_path, stop):
+    photographs(tmp_path / "in", 60)
+    process = start_job(tmp_path / "in", tmp_path / "out")
+    while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(stop)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "nothing is lost. Continue with: python -m jobs.colorize" in said and "Traceback" not in said
+    assert summary(tmp_path / "out")["state"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_is_replaced(tmp_path):
+    photographs(tmp_path / "in", 40)
+    process = start_job(tmp_path / "in", tmp_path / "out")
+    while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
+        time.sleep(0.05)
+    workers = subprocess.run(["pgrep", "-f", "ray::MapWorker"], capture_output=True, text=True).stdout.split()
+    assert workers
+    os.kill(int(workers[0]), signal.SIGKILL)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert len(ledger(tmp_path / "out")) == 40
+    assert set(ledger(tmp_path / "out")["status"].to_pylist()) == {"colorized"}
+
+
+KILLER = '''
+import os, sys
+if "ray" in " ".join(sys.argv) or os.environ.get("RAY_JOB_ID") or any("default_worker" in a for a in sys.orig_argv):
+    from colorize_core import stages
+    whole = stages.Finish.__call__
+    def poisonous(self, photo):
+        if photo.record.key == "scan 005.jpg":
+            os.kill(os.getpid(), 9)
+        return whole(self, photo)
+    stages.Finish.__call__ = poisonous
+'''
+
+
+@pytest.mark.slow
+def test_a_photo_that_kills_its_workers_is_rejected_and_its_neighbors_are_not(tmp_path):
+    photographs(tmp_path / "in", 10)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
+    path = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
+    run = run_job(tmp_path / "in", tmp_path / "out", "--workers", "1", "--max-failed", "1", env={"PYTHONPATH": path})
+    assert run.returncode == 0, run.stdout + run.stderr
+    rows = {row["key"]: row for row in ledger(tmp_path / "out").to_pylist()}
+    assert rows.pop("scan 005.jpg")["error_class"] == "worker_died"
+    assert len(rows) == 9 and {row["status"] for row in rows.values()} == {"colorized"}
+
+
+def test_the_derivatives_are_labelled(first_run):
+    output, _ = first_run
+    for path in (output / "photos").rglob("*.jpg"):
+        with Image.open(path) as image:
+            assert b"compositeWithTrainedAlgorithmicMedia" in image.info["xmp"]
+            assert image.info["icc_profile"]
+
+
+def test_the_scans_are_untouched(archive, first_run, tmp_path):
+    write_archive(tmp_path / "again")
+    for path in archive.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "again" / path.relative_to(archive)).read_bytes()
+
+
+def test_readback_of_a_derivative_is_color(first_run):
+    output, _ = first_run
+    with Image.open(output / "photos" / "box 1" / "portrait.jpg.jpg") as image:
+        rgb = np.asarray(image, np.float32)
+    assert np.abs(rgb[..., 0] - rgb[..., 2]).mean() > 3
