@@ -95,17 +95,17 @@ def open_photo(path: Path, limits: Limits = DEFAULTS, page: int = 0) -> Photo:
         if raster.samples.shape[:2] != (header.height, header.width):
             raise Rejected("corrupt", "the picture has another size than its header says: export the photo again")
         codes, lut, ab = _lightness(raster, header.icc)
-    alpha = raster.alpha
-    if alpha is not None and alpha.min() == np.iinfo(alpha.dtype).max:
-        alpha = None
-    return Photo(
-        header,
-        codes=_upright(codes, header.orientation),
-        lut=lut,
-        alpha=None if alpha is None else _upright(alpha, header.orientation),
-        bits=8 if raster.peak <= 255 else 16,
-        ab=None if ab is None else _upright(ab, header.orientation),
-    )
+        alpha = raster.alpha
+        if alpha is not None and alpha.min() == np.iinfo(alpha.dtype).max:
+            alpha = None
+        return Photo(
+            header,
+            codes=_upright(codes, header.orientation),
+            lut=lut,
+            alpha=None if alpha is None else _upright(alpha, header.orientation),
+            bits=8 if raster.peak <= 255 else 16,
+            ab=None if ab is None else _upright(ab, header.orientation),
+        )
 
 
 class _library_errors:

@@ -127,10 +127,7 @@ def read_manifest(uri: str, source: Store) -> Iterator[Entry]:
     folder, _, name = uri.rpartition("/")
     data = Store(folder or ".").read(name)
     try:
-        if data[:4] == b"PAR1":
-            table = pq.read_table(io.BytesIO(data))
-        else:
-            table = pyarrow.csv.read_csv(io.BytesIO(data))
+        table = (pq.read_table if data[:4] == b"PAR1" else pyarrow.csv.read_csv)(io.BytesIO(data))
     except pa.ArrowException as error:
         raise ManifestError(f"{uri} is neither Parquet nor CSV with a header: {error}") from error
     columns = {

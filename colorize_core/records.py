@@ -77,7 +77,9 @@ class Record:
     ms_predict: float | None = nullable(pa.float64(), "milliseconds in the model, this photo's share of its batch")
     ms_finish: float | None = nullable(pa.float64(), "milliseconds composing and encoding")
     ms_put: float | None = nullable(pa.float64(), "milliseconds storing the derivative")
-    attempt: int | None = nullable(pa.int32(), "how many runs have attempted this photo at this version and recipe, from 1")
+    attempt: int | None = nullable(
+        pa.int32(), "how many runs have attempted this photo at this version and recipe, from 1"
+    )
     host: str | None = nullable(pa.string(), "machine that did the work")
     finished_at: datetime | None = nullable(pa.timestamp("ms", tz="UTC"), "when the photo reached its state")
 

@@ -93,7 +93,7 @@ class Workbench:
         self.sandbox.start()
 
     def call(self, method: str, *args, pixels: int = 0):
-        """A darkroom method, tried again in a fresh sandbox when the first one crashed: it may not have been the photo."""
+        """A darkroom method, tried again in a fresh sandbox after a crash: it may not have been the photo's doing."""
         seconds = self.task.seconds + pixels / 2e6
         try:
             return self.sandbox.call(method, *args, seconds=seconds)
@@ -105,7 +105,7 @@ class Workbench:
         return self.scratch / f"{next(self._numbers)}"
 
     def copy(self, entry: Entry, path: Path) -> str:
-        """Copy a scan to a local path; gives its SHA-256. Raises StorageError, and Rejected for a file over the limit."""
+        """Copy a scan to a local path; gives its SHA-256. Raises StorageError, and Rejected for too large a file."""
         limit = self.task.limits.file_bytes
         if entry.size > limit:
             message = f"{entry.size / 1e9:.2f} GB is over the limit of {limit / 1e9:g} GB"
@@ -142,7 +142,7 @@ def settle(record: Record, status: Status, error: Exception | None = None) -> Re
 
 
 def verdict(task: Task, record: Record, error: Exception) -> Record:
-    """Whose fault a failure is: a bad photo is rejected for good, anything else failed and is retried by the next run."""
+    """Whose fault it is: a bad photo is rejected for good, anything else failed and is retried by the next run."""
     if isinstance(error, OutOfMemory):
         pixels = (record.width or 0) * (record.height or 0)
         if pixels * BYTES_PER_PIXEL + OVERHEAD > task.memory:
@@ -221,7 +221,7 @@ class Predict:
         """Fill in ``ab`` and the uncertainty of those photos that have a lightness."""
         waiting = [photo for photo in photos if photo.lightness is not None]
         began = time.perf_counter()
-        answers = self.colorizer.predict([photo.lightness for photo in waiting])
+        answers = self.colorizer.predict([photo.lightness for photo in waiting if photo.lightness is not None])
         share = milliseconds(began) / max(1, len(waiting))
         for photo, (ab, uncertainty) in zip(waiting, answers, strict=True):
             photo.ab, photo.lightness = ab, None

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from colorize_core.storage import StorageError, Store
 
 DEATHS = 2
+ADVICE = "open it in a viewer, then mend or remove it"
+Photo = TypeVar("Photo")
+Result = TypeVar("Result")
 
 
 class WorkerDied(Exception):
@@ -38,12 +43,24 @@ class Suspects:
                 self.deaths[note["in_hand"]] = self.deaths.get(note["in_hand"], 0) + 1
         self._note(None)
 
-    def take(self, key: str) -> None:
-        """Before a photo is touched. Raises WorkerDied for the one that killed two workers."""
-        if self.deaths.get(key, 0) >= DEATHS:
-            raise WorkerDied(f"{DEATHS} workers died with this photo in hand; open it in a viewer, then mend or remove it")
-        if self.careful:
-            self._note(key)
+    def work_through(
+        self,
+        photos: Iterable[Photo],
+        name: Callable[[Photo], str],
+        work: Callable[[Photo], Iterable[Result]],
+        give_up: Callable[[Photo, WorkerDied], Result],
+    ) -> list[Result]:
+        """What ``work`` makes of every photo; ``give_up`` instead for the one that killed two workers."""
+        self.begin()
+        results: list[Result] = []
+        for photo in photos:
+            if self.deaths.get(name(photo), 0) >= DEATHS:
+                results.append(give_up(photo, WorkerDied(f"{DEATHS} workers died with this photo in hand; {ADVICE}")))
+                continue
+            if self.careful:
+                self._note(name(photo))
+            results += work(photo)
+        return results
 
     def end(self) -> None:
         """The block is done and its records are stored."""

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from colorize_core.plan import Plan
-from colorize_core.records import SCHEMA, Record, to_table, write_records
+from colorize_core.records import SCHEMA, Record, Status, to_table, write_records
 from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, Workbench, settle, start
-from colorize_core.records import Status
 from colorize_core.storage import Entry
 from colorize_core.suspects import Suspects, WorkerDied
+from jobs.workers import Workers
 
 BLOCK = 32  # photos that are redone when their worker dies, and that share a file of records
 BATCH = 16  # photos on the accelerator at once
@@ -46,20 +46,17 @@ class Fused:
         self.prepare, self.finish = Prepare(task, bench), Finish(task, bench)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        records: list[Record] = []
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
-        suspects.begin()
-        for entry, attempt in entries(block):
-            try:
-                suspects.take(entry.key)
-            except WorkerDied as error:
-                records.append(settle(start(self.task, entry, 0, attempt), Status.REJECTED, error))
-                continue
-            for photo in self.prepare(entry, attempt):
-                records.append(self.finish(self.predict([photo])[0]))
-        write_records(self.task.output, self.task.run, records)
-        suspects.end()
-        return to_table(records)
+        records = suspects.work_through(entries(block), lambda work: work[0].key, self._colorize, self._give_up)
+        return store(self.task, records, suspects)
+
+    def _colorize(self, work: tuple[Entry, int]) -> Iterator[Record]:
+        for photo in self.prepare(*work):
+            yield self.finish(self.predict([photo])[0])
+
+    def _give_up(self, work: tuple[Entry, int], error: WorkerDied) -> Record:
+        entry, attempt = work
+        return settle(start(self.task, entry, 0, attempt), Status.REJECTED, error)
 
 
 class PrepareBlock:
@@ -69,17 +66,16 @@ class PrepareBlock:
         self.task, self.prepare = task, Prepare(task)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        photos: list[InFlight] = []
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
-        suspects.begin()
-        for entry, attempt in entries(block):
-            try:
-                suspects.take(entry.key)
-                photos += self.prepare(entry, attempt)
-            except WorkerDied as error:
-                photos.append(InFlight(settle(start(self.task, entry, 0, attempt), Status.REJECTED, error)))
+        photos = suspects.work_through(
+            entries(block), lambda work: work[0].key, lambda work: self.prepare(*work), self._give_up
+        )
         suspects.end()
         return pack(photos)
+
+    def _give_up(self, work: tuple[Entry, int], error: WorkerDied) -> InFlight:
+        entry, attempt = work
+        return InFlight(settle(start(self.task, entry, 0, attempt), Status.REJECTED, error))
 
 
 class PredictBatch:
@@ -99,18 +95,21 @@ class FinishBlock:
         self.task, self.finish = task, Finish(task)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        records: list[Record] = []
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
-        suspects.begin()
-        for photo in unpack(block):
-            try:
-                suspects.take(f"{photo.record.key}#{photo.record.page}")
-                records.append(self.finish(photo))
-            except WorkerDied as error:
-                records.append(settle(photo.record, Status.REJECTED, error))
-        write_records(self.task.output, self.task.run, records)
-        suspects.end()
-        return to_table(records)
+        records = suspects.work_through(
+            unpack(block),
+            lambda photo: f"{photo.record.key}#{photo.record.page}",
+            lambda photo: [self.finish(photo)],
+            lambda photo, error: settle(photo.record, Status.REJECTED, error),
+        )
+        return store(self.task, records, suspects)
+
+
+def store(task: Task, records: list[Record], suspects: Suspects) -> pa.Table:
+    """Store the records of a block whose derivatives are stored, and only then let go of it."""
+    write_records(task.output, task.run, records)
+    suspects.end()
+    return to_table(records)
 
 
 def entries(block: pa.Table) -> Iterator[tuple[Entry, int]]:
@@ -120,11 +119,11 @@ def entries(block: pa.Table) -> Iterator[tuple[Entry, int]]:
 
 def block_name(block: pa.Table) -> str:
     """The same for the same photos, whoever works on them."""
-    names = zip(block["key"].to_pylist(), block["page"].to_pylist() if "page" in block.column_names else [0] * len(block))
-    return hashlib.sha1(repr(sorted(names)).encode()).hexdigest()
+    names = block.select([name for name in ("key", "page") if name in block.column_names]).to_pylist()
+    return hashlib.sha1(repr(names).encode()).hexdigest()
 
 
-def pack(photos: list[InFlight]) -> pa.Table:
+def pack(photos: Sequence[InFlight]) -> pa.Table:
     """Photos in flight as rows; small pictures as their float32 bytes."""
     rows = []
     for photo in photos:
@@ -156,7 +155,7 @@ def unpack(table: pa.Table) -> list[InFlight]:
 
 
 def blocks(plan: Plan, workers: int) -> list[pa.Table]:
-    """The plan in blocks of like weight: big scans first and dealt out evenly, so that no worker ends long after the rest."""
+    """The plan in blocks of like weight: big scans first, dealt out evenly, so that all workers end together."""
     count = max(1, -(-len(plan.todo) // BLOCK), min(len(plan.todo), workers * 8))
     todo = sorted(plan.todo, key=lambda work: (-work[0].size, work[0].key))
     return [
@@ -165,42 +164,48 @@ def blocks(plan: Plan, workers: int) -> list[pa.Table]:
     ]
 
 
-def run(
-    plan: Plan, task: Task, model: str, device: str, workers: int, split: bool, stall_seconds: float
-) -> Iterator[list[dict]]:
+def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: float) -> Iterator[list[dict]]:
     """Work through a plan and yield the settled records, as rows, of each block as it is stored.
 
-    ``workers`` are the CPU workers; when ``split``, half of them prepare and half finish, and every accelerator
-    predicts. Raises ray.exceptions.RayError or ray.data.exceptions when the pipeline itself dies or stalls.
+    When the stages are split, half of the CPU workers prepare, the others finish, and every accelerator predicts.
+    Raises what Ray raises when the pipeline dies, or makes no progress for ``stall_seconds``.
     """
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = stall_seconds
-    dataset = ray.data.from_arrow(blocks(plan, workers))
-    arrow = {"batch_format": "pyarrow", "zero_copy_batch": True}
-    if split:
-        accelerators = int(ray.cluster_resources().get("GPU", 0)) if device == "cuda" else 1
-        dataset = (
-            dataset.map_batches(
-                PrepareBlock, fn_constructor_args=(task,), batch_size=None, num_cpus=1,
-                compute=ActorPoolStrategy(size=max(1, workers // 2)), **arrow,
-            )
-            .map_batches(
-                PredictBatch, fn_constructor_args=(model, device), batch_size=BATCH,
-                num_gpus=1 if device == "cuda" else 0, num_cpus=0,
-                compute=ActorPoolStrategy(size=max(1, accelerators)), **arrow,
-            )
-            .map_batches(
-                FinishBlock, fn_constructor_args=(task,), batch_size=None, num_cpus=1,
-                compute=ActorPoolStrategy(size=max(1, workers - workers // 2)), **arrow,
-            )
-        )  # fmt: skip
+    dataset: Dataset = ray.data.from_arrow(blocks(plan, workers.cpus))
+    gpus = 1 if workers.device == "cuda" else 0
+    if workers.split:
+        half = workers.cpus // 2
+        accelerators = int(ray.cluster_resources()["GPU"]) if gpus else 1
+        on_device = {"batch_size": BATCH, "num_cpus": 0, "num_gpus": gpus}
+        dataset = in_pool(dataset, half, PrepareBlock, task)
+        dataset = in_pool(dataset, accelerators, PredictBatch, model, workers.device, **on_device)
+        dataset = in_pool(dataset, workers.cpus - half, FinishBlock, task)
     else:
-        dataset = dataset.map_batches(
-            Fused, fn_constructor_args=(task, model, device), batch_size=None, num_cpus=1,
-            num_gpus=1 if device == "cuda" else 0,
-            compute=ActorPoolStrategy(size=min(workers, dataset.num_blocks()), max_tasks_in_flight_per_actor=2), **arrow,
-        )  # fmt: skip
+        size = min(workers.cpus, dataset.num_blocks())
+        dataset = in_pool(dataset, size, Fused, task, model, workers.device, num_gpus=gpus)
     for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        yield block.to_pylist()
+        yield cast(pa.Table, block).to_pylist()
+
+
+def in_pool(
+    dataset: Dataset,
+    size: int,
+    stage: type,
+    *arguments: object,
+    batch_size: int | None = None,
+    num_cpus: int = 1,
+    num_gpus: int = 0,
+) -> Dataset:
+    """A stage in a pool of actors of a fixed size; whole blocks unless a batch size is given."""
+    return dataset.map_batches(
+        stage,
+        fn_constructor_args=arguments,
+        batch_size=batch_size,
+        batch_format="pyarrow",
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        compute=ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
+    )

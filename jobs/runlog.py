@@ -8,11 +8,13 @@ import socket
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from colorize_core.plan import Plan
-from colorize_core.records import Status
+from colorize_core.records import RECORDS, Status
+from colorize_core.runs import RUNS, retry_command
 from colorize_core.stages import Task
 from colorize_core.storage import StorageError
 
@@ -43,17 +45,17 @@ def _version(part: str) -> str:
 class RunLog:
     """Counts the settled records of one run, and tells of them at most every ten seconds."""
 
-    def __init__(self, task: Task, plan: Plan, arguments: list[str], settings: dict):
-        self.task, self.plan = task, plan
+    def __init__(self, task: Task, plan: Plan, arguments: list[str]):
+        self.task, self.plan, self.command = task, plan, command_line(arguments)
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.scans = self.pixels = self.bytes = 0
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: set[tuple[str, str, int]] = set()
         self.began = time.monotonic()
         self._told = 0.0
         self.about = {
             "run": task.run,
-            "command": command_line(arguments),
+            "command": self.command,
             "source": task.source.root,
             "output": task.output.root,
             "started_at": _now(),
@@ -61,7 +63,7 @@ class RunLog:
             "listed": plan.listed,
             "already_done": plan.already_done,
             "model": {"name": task.recipe.model, "digest": task.recipe.model_digest},
-            "recipe": {"digest": task.recipe.digest, "settings": settings},
+            "recipe": {"digest": task.recipe.digest, "settings": asdict(task.recipe)},
             "versions": {part: _version(part) for part in PARTS},
             "host": socket.gethostname(),
         }
@@ -82,10 +84,10 @@ class RunLog:
     def add(self, rows: list[dict]) -> None:
         """Count settled records; rows of one file are one scan. A block that ran twice counts once."""
         for row in rows:
-            scan = row["key"], row["source_etag"]
-            if (*scan, row["page"]) in self._seen:
+            photo = row["key"], row["source_etag"], row["page"]
+            if photo in self._seen:
                 continue
-            self._seen.add((*scan, row["page"]))
+            self._seen.add(photo)
             self.counts[row["status"]] += 1
             if row["error_class"]:
                 self.errors[row["error_class"]] += 1
@@ -127,9 +129,35 @@ class RunLog:
             "seconds": round(self.seconds, 3),
             "rate_per_s": round(self.rate, 4),
         }
-        self.task.output.put(
-            f"runs/{self.task.run}.json", json.dumps(summary, indent=2).encode(), "application/json"
+        self.task.output.put(f"{RUNS}/{self.task.run}.json", json.dumps(summary, indent=2).encode(), "application/json")
+
+    def close(self, max_failed: str) -> int:
+        """The last lines, the last word on file, and the exit code: 3 when more failed than allowed, else 0."""
+        exceeded = self.failures > allowed_failures(max_failed, sum(self.counts.values()))
+        self.write("too_many_failures" if exceeded else "finished", 3 if exceeded else 0)
+        counts, seconds = self.counts, max(self.seconds, 1e-9)
+        print(
+            f"done: {counts[Status.COLORIZED]:,} colorized, {counts[Status.SKIPPED_COLOR]:,} color photos left alone, "
+            f"{counts[Status.REJECTED]:,} rejected, {counts[Status.FAILED]:,} failed; "
+            f"{self.plan.already_done:,} scans were done before; "
+            f"{duration(seconds)}, {self.rate:.2f} scans/s, {self.pixels / 1e6 / seconds:.1f} MP/s"
         )
+        if self.failures:
+            output = self.task.output
+            print("why: " + ", ".join(f"{kind} {count:,}" for kind, count in self.errors.most_common()))
+            print(f"listed in {output.uri(RECORDS)}/run={self.task.run}/ and on the page that this writes:")
+            print(f"  {shlex.join(['python', '-m', 'jobs.report', output.root])}")
+            print(f"retry them: {retry_command(self.command)}")
+        if exceeded:
+            print(f"exit code 3: {self.failures:,} failures are more than --max-failed {max_failed} allows")
+        return 3 if exceeded else 0
+
+
+def allowed_failures(bound: str, photos: int) -> int:
+    """How many of so many photos may fail under a bound such as ``20`` or ``1%``."""
+    if bound.endswith("%"):
+        return int(photos * float(bound[:-1]) / 100)
+    return int(bound)
 
 
 def _now() -> str:

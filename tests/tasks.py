@@ -18,9 +18,12 @@ from colorize_core.stages import Finish, Predict, Prepare, Task, Workbench
 from colorize_core.storage import Store
 
 GB = 1 << 30
+JPEG, USUAL = Encoding(), Limits()
 
 
-def make_task(source: Path | str, output: Path | str, *, recolor=False, encoding=Encoding(), limits=Limits(), **bounds) -> Task:
+def make_task(
+    source: Path | str, output: Path | str, *, recolor=False, encoding=JPEG, limits=USUAL, **bounds
+) -> Task:
     model = find(DEFAULT)
     label = Label(version="test")
     recipe = Recipe(model.name, model.digest, model.side, encoding, recolor, label)

@@ -7,83 +7,25 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from command import ROOT, descendants, digests, kill_tree, ledger, photographs, run_job, start_job
 from PIL import Image
 from tasks import write_archive
 
-from colorize_core.ledger import latest, read_records
+from colorize_core.ledger import read_records
 from colorize_core.storage import Store
 from jobs import colorize
-
-ROOT = Path(__file__).parent.parent
-
-
-def job(*arguments: str | Path, env: dict[str, str] | None = None) -> list[str]:
-    return [sys.executable, "-m", "jobs.colorize", *map(str, arguments)]
-
-
-def run_job(*arguments: str | Path, env: dict[str, str] | None = None, seconds: int = 240) -> subprocess.CompletedProcess:
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | (env or {})
-    return subprocess.run(job(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
-
-
-def start_job(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen:
-    """The job in a process group of its own, so that all of it can be killed."""
-    return subprocess.Popen(
-        job(*arguments), cwd=ROOT, env=os.environ | (env or {}), start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-
-
-def descendants(pid: int) -> set[int]:
-    """A process and everything it started; Ray's daemons leave its group, but not its tree."""
-    children = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parent = {int(pid): int(ppid) for pid, ppid in (line.split() for line in children.splitlines())}
-    tree, grew = {pid}, True
-    while grew:
-        more = {pid for pid, ppid in parent.items() if ppid in tree} - tree
-        tree, grew = tree | more, bool(more)
-    return tree
-
-
-def kill_tree(process: subprocess.Popen) -> None:
-    for pid in descendants(process.pid):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    process.wait()
-
-
-def ledger(output: Path | str) -> pa.Table:
-    return latest(read_records(Store(str(output))))
-
-
-def digests(output: Path | str) -> dict[tuple[str, int], str]:
-    rows = ledger(output).select(["key", "page", "output_sha256"]).to_pylist()
-    return {(row["key"], row["page"]): row["output_sha256"] for row in rows}
+from jobs.workers import Impossible, Workers, choose_workers
 
 
 def summary(output: Path) -> dict:
     (newest,) = sorted((output / "runs").glob("*.json"), key=lambda p: p.stat().st_mtime)[-1:]
     return json.loads(newest.read_text())
-
-
-def photographs(folder: Path, count: int) -> None:
-    """Many small scans that differ."""
-    from skimage import data
-
-    folder.mkdir(parents=True)
-    picture = Image.fromarray(data.astronaut()).convert("L")
-    for i in range(count):
-        picture.crop((i, i // 2, 300 + i, 280 + i // 2)).save(folder / f"scan {i:03}.jpg", quality=85)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +138,13 @@ def test_impossible_wishes_are_refused_in_a_sentence(archive, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--quality", "0"], ["--max-failed", "some"], ["--retry-failed", "--force"], ["--workers", "0"], ["--run", "../x"]],
+    [
+        ["--quality", "0"],
+        ["--max-failed", "some"],
+        ["--retry-failed", "--force"],
+        ["--workers", "0"],
+        ["--run", "../x"],
+    ],
 )
 def test_wrong_options_are_refused(archive, tmp_path, arguments):
     with pytest.raises(SystemExit) as refusal:
@@ -215,14 +163,15 @@ def test_wrong_options_are_refused(archive, tmp_path, arguments):
     ],
 )
 def test_a_plan_that_could_never_run_is_refused(wish, cpus, gpus, sentence):
-    with pytest.raises(colorize.Impossible, match=sentence):
-        colorize.choose_workers(colorize.parse(["in", "out", *wish]), cpus, gpus)
+    args = colorize.parse(["in", "out", *wish])
+    with pytest.raises(Impossible, match=sentence):
+        choose_workers(args.workers, args.device, args.stages, cpus, gpus)
 
 
 def test_stages_are_split_around_a_gpu():
-    assert colorize.choose_workers(colorize.parse(["in", "out"]), 8, 1) == (8, "cuda", True)
-    assert colorize.choose_workers(colorize.parse(["in", "out"]), 8, 0) == (8, "cpu", False)
-    assert colorize.choose_workers(colorize.parse(["in", "out", "--workers", "3"]), 8, 0) == (3, "cpu", False)
+    assert choose_workers(None, "auto", "auto", 8, 1) == Workers(8, "cuda", split=True)
+    assert choose_workers(None, "auto", "auto", 8, 0) == Workers(8, "cpu", split=False)
+    assert choose_workers(3, "auto", "auto", 8, 0) == Workers(3, "cpu", split=False)
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_work(archive, tmp_path, capsys):
@@ -314,7 +263,7 @@ def test_a_worker_killed_in_the_middle_is_replaced(tmp_path):
     assert set(ledger(tmp_path / "out")["status"].to_pylist()) == {"colorized"}
 
 
-KILLER = '''
+KILLER = """
 import os, sys
 if "ray" in " ".join(sys.argv) or os.environ.get("RAY_JOB_ID") or any("default_worker" in a for a in sys.orig_argv):
     from colorize_core import stages
@@ -324,7 +273,7 @@ if "ray" in " ".join(sys.argv) or os.environ.get("RAY_JOB_ID") or any("default_w
             os.kill(os.getpid(), 9)
         return whole(self, photo)
     stages.Finish.__call__ = poisonous
-'''
+"""
 
 
 @pytest.mark.slow

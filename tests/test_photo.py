@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import resource
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -121,13 +121,80 @@ def test_cmyk_jpeg_of_adobe_is_inverted(tmp_path):
     assert photo.header.mode == "CMYK"
 
 
-def test_jpeg_with_sampling_the_fast_decoder_refuses(tmp_path):
-    jpeg = bytearray(simplejpeg.encode_jpeg(color_picture(), colorsubsampling="444"))
-    frame = jpeg.index(b"\xff\xc0")
-    jpeg[frame + 11] = 0x31  # first component three times as wide as the others: the scan no longer fits
-    path = tmp_path / "a.jpg"
-    path.write_bytes(jpeg)
-    assert refusal(path) in ("corrupt", "truncated")
+def test_jpeg_with_sampling_the_fast_decoder_refuses(data):
+    path = data / "hostile" / "seed-corpora__testorig_vflip_410_q10_baseline.jpg"
+    with pytest.raises(ValueError, match="subsampling"):
+        simplejpeg.decode_jpeg(path.read_bytes())
+    opened(path, lightness_of(np.asarray(Image.open(path)), 255))
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("kind", ["gray", "color"])
+def test_jpeg_2000_of_every_depth(tmp_path, bits, kind):
+    picture = gray_picture(bits) if kind == "gray" else color_picture(bits)
+    path = tmp_path / "a.jp2"
+    path.write_bytes(imagecodecs.jpeg2k_encode(picture, reversible=True, bitspersample=bits))
+    photo = opened(path, lightness_of(picture, (1 << bits) - 1))
+    assert photo.header.bits == bits
+    assert photo.bits == (8 if bits == 8 else 16)
+
+
+def psd(picture: np.ndarray, mode: int, bits: int, packed_rows: bool, big: bool = False, layers: int = 0) -> bytes:
+    """A Photoshop file of the planes of ``picture`` (H, W, C)."""
+    planes = np.moveaxis(picture, -1, 0).astype(">u2" if bits == 16 else np.uint8)
+    channels, height, width = planes.shape
+    if bits == 1:
+        planes = np.packbits(planes, axis=-1)
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 2 if big else 1, channels, height, width, bits, mode)
+    resolution = b"8BIM" + struct.pack(">HHIIHHIHH", 1005, 0, 16, 300 << 16, 1, 1, 300 << 16, 1, 1)
+    wide = ">Q" if big else ">I"
+    layer_info = struct.pack(wide + "h", 2, layers) + bytes(2)
+    body = head + bytes(4) + struct.pack(">I", len(resolution)) + resolution
+    body += struct.pack(wide, len(layer_info)) + layer_info
+    if not packed_rows:
+        return body + b"\0\0" + planes.tobytes()
+    rows = [bytes(imagecodecs.packbits_encode(row.tobytes())) for plane in planes for row in plane]
+    counts = b"".join(struct.pack(">I" if big else ">H", len(row)) for row in rows)
+    return body + b"\0\1" + counts + b"".join(rows)
+
+
+@pytest.mark.parametrize("packed_rows", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("kind", ["gray", "color", "cmyk", "lab"])
+def test_photoshop_files(tmp_path, kind, bits, packed_rows):
+    full = (1 << bits) - 1
+    if kind == "gray":
+        picture, mode, want = gray_picture(bits)[..., None], 1, lightness_of(gray_picture(bits), full)
+    elif kind == "color":
+        picture, mode, want = color_picture(bits), 3, lightness_of(color_picture(bits), full)
+    elif kind == "cmyk":
+        picture, mode = np.dstack([full - color_picture(bits), full - gray_picture(bits) // 3]), 4
+        light = picture[..., :3] / full * (picture[..., 3:] / full)
+        want = lightness_of(light, 1)
+    else:
+        picture, mode, want = color_picture(bits), 9, color_picture(bits)[..., 0] * (100 / full)
+    path = tmp_path / "a.psd"
+    path.write_bytes(psd(picture, mode, bits, packed_rows))
+    photo = opened(path, want)
+    assert (photo.header.format, photo.bits, photo.header.dpi) == ("PSD", bits, (300, 300))
+    if bits == 8 and kind in ("gray", "color"):
+        with Image.open(path) as image:
+            assert (np.asarray(image) == picture.squeeze()).all(), "the writer did what the test needs"
+    path.write_bytes(path.read_bytes()[:-5])
+    assert refusal(path) == "truncated"
+
+
+def test_photoshop_bilevel_big_and_transparent(tmp_path):
+    path = tmp_path / "a.psd"
+    black = (gray_picture() < 100)[..., None]
+    path.write_bytes(psd(black, 0, 1, packed_rows=True))
+    opened(path, np.where(black[..., 0], 0.0, 100.0))
+    with_alpha = np.dstack([gray_picture(), color_picture()[..., 0]])
+    path.write_bytes(psd(with_alpha, 1, 8, packed_rows=True, big=True, layers=-1))
+    photo = opened(path, lightness_of(gray_picture(), 255))
+    assert photo.alpha is not None and (photo.alpha == with_alpha[..., 1]).all()
+    path.write_bytes(psd(with_alpha, 1, 8, packed_rows=True))
+    assert open_photo(path, LIMITS).alpha is None, "a saved selection is no transparency"
 
 
 @pytest.mark.parametrize("interlace", [False, True])
@@ -226,6 +293,8 @@ LAYOUTS = {
 @pytest.mark.parametrize("bits", [8, 16])
 def test_tiff_layouts_and_compressions(tmp_path, bits, compression, layout):
     picture = color_picture(bits)
+    if (bits, layout) == (16, "big endian") and compression in ("png", "jpegxl", "lerc"):
+        pytest.skip("the writer cannot")
     stored = np.moveaxis(picture, -1, 0) if layout == "planes" else picture
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, stored, photometric="rgb", compression=compression, **LAYOUTS[layout])
@@ -266,7 +335,7 @@ def test_tiff_packed_depths(tmp_path, bits, compression):
     codes = gray_picture(bits)
     path = tmp_path / "a.tif"
     if bits == 1:
-        tifffile.imwrite(path, codes.astype(bool), compression=compression)
+        tifffile.imwrite(path, codes.astype(bool), photometric="minisblack", compression=compression)
     else:
         path.write_bytes(raw_tiff(codes, bits))
     photo = opened(path, lightness_of(codes, (1 << bits) - 1))
@@ -330,17 +399,18 @@ def test_tiff_old_style_lzw(tmp_path):
 def test_jpeg_in_tiff(tmp_path, photometric, layout):
     picture = color_picture() if photometric != "gray" else gray_picture()
     path = tmp_path / "a.tif"
+    arguments = {"level": 98} | ({"outcolorspace": "rgb"} if photometric == "rgb" else {})
     tifffile.imwrite(
         path,
         picture,
-        photometric="minisblack" if photometric == "gray" else photometric if photometric == "ycbcr" else "rgb",
+        photometric="minisblack" if photometric == "gray" else "rgb",
         compression="jpeg",
-        compressionargs={"level": 98},
-        subsampling=(1, 1) if photometric == "ycbcr" else None,
+        compressionargs=arguments,
+        subsampling=(2, 2) if photometric == "ycbcr" else (1, 1),
         **({"rowsperstrip": 16} if layout == "strips" else {"tile": (32, 32)}),
     )
     decoded = tifffile.imread(path)
-    assert np.abs(decoded.astype(int) - picture).max() < 30, "the writer did what the test needs"
+    assert np.abs(decoded.astype(int) - picture).mean() < 8, "the writer did what the test needs"
     opened(path, lightness_of(decoded, 255), 0.6)
 
 
@@ -584,7 +654,7 @@ def test_orientation(tmp_path, orientation, format):
     options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True, "exact": True}}.get(format, {})
     path = pillow_file(tmp_path / "a", picture, format, exif=exif, **options)
     transpose = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # what Pillow's exif_transpose does
-    stored = Image.fromarray(np.asarray(Image.open(path)))
+    stored = Image.fromarray(picture if format == "TIFF" else np.asarray(Image.open(path)))  # TIFF: already turned
     upright = np.asarray(stored.transpose(transpose[orientation]) if orientation > 1 else stored)
     photo = opened(path, lightness_of(upright[..., :3], 255), 0.6 if format == "JPEG" else 0.01)
     assert photo.header.orientation == orientation
@@ -816,7 +886,7 @@ def test_hostile_files_open_or_are_refused(data):
 
 
 def peak_per_pixel(path: Path, pixels: int) -> float:
-    """Most bytes per pixel held while the photo is opened, over a process that opens a tiny one; page cache not counted."""
+    """Most bytes per pixel held while the photo is opened, beyond what a process holds that opens a tiny one."""
     script = """
 import sys, resource
 from pathlib import Path

@@ -28,7 +28,9 @@ def output(tmp_path):
     return Store(str(tmp_path / "out"))
 
 
-def record(entry: Entry, status: Status, recipe: str = "r", page: int = 0, pages: int | None = 1, minute: int = 0, **more):
+def record(
+    entry: Entry, status: Status, recipe: str = "r", page: int = 0, pages: int | None = 1, minute: int = 0, **more
+):
     return Record(
         entry.key, page, "uri", entry.size, entry.etag, recipe, status, f"run{minute}", source_pages=pages,
         attempt=minute + 1, finished_at=NOON + timedelta(minutes=minute), **more,
@@ -104,7 +106,11 @@ def test_manifests(source, tmp_path):
     csv.write_text("Key\na.jpg\nbox 1/c.png\n" + source.uri("b.tif") + "\n")
     assert {e.key: e for e in read_manifest(str(csv), source)} == wanted
     parquet = tmp_path / "inventory.parquet"
-    columns = {"key": list(wanted), "size": [e.size for e in wanted.values()], "e_tag": [f'"{e.etag}"' for e in wanted.values()]}
+    columns = {
+        "key": list(wanted),
+        "size": [e.size for e in wanted.values()],
+        "e_tag": [f'"{e.etag}"' for e in wanted.values()],
+    }
     pq.write_table(pa.table(columns), parquet)
     assert {e.key: e for e in read_manifest(str(parquet), source)} == wanted
 

@@ -10,7 +10,6 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from skimage.color import rgb2lab
 from tasks import colorize_here, make_task, write_archive
 
 from colorize_core.colorizer import Colorizer, find

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from colorize_core.formats import jpeg, pillow, png, tiff
+from colorize_core.formats import jpeg, pillow, png, psd, tiff
 from colorize_core.header import Rejected
 
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -40,10 +40,9 @@ FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"icns", "ICNS"),
     (0, b"\x01\xda", "SGI"),
     (0, b"SIMPLE  =", "FITS"),
-    (0, b"8BPB", "PSB"),
     (0, b"FUJIFILMCCD-RAW", "camera raw"),
 )
-READERS: dict[str, ModuleType] = {"JPEG": jpeg, "TIFF": tiff, "PNG": png}
+READERS: dict[str, ModuleType] = {"JPEG": jpeg, "TIFF": tiff, "PNG": png, "PSD": psd}
 OPEN = "TIFF, JPEG, PNG, JPEG 2000, WebP, AVIF, PSD, GIF and BMP"
 
 

@@ -1,4 +1,4 @@
-"""Formats that Pillow opens: JPEG 2000, WebP, AVIF, PSD, GIF and BMP. Of an animation, the first picture counts."""
+"""Formats that Pillow opens: JPEG 2000, WebP, AVIF, GIF and BMP. Of an animation, the first picture counts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from PIL import Image
 from colorize_core import icc
 from colorize_core.formats import exif
 from colorize_core.header import Header, Rejected
-from colorize_core.raster import Raster, strips
+from colorize_core.raster import Raster, full_range, strips
 
-ALLOWED = ("JPEG2000", "WEBP", "AVIF", "PSD", "GIF", "BMP")
+ALLOWED = ("JPEG2000", "WEBP", "AVIF", "GIF", "BMP")
 MODES = {"I;16": "L", "I;16B": "L", "I;16L": "L", "RGBX": "RGB", "LAB": "Lab", "PA": "P", "La": "LA", "RGBa": "RGBA"}
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit comes first, and is said in our own words
@@ -52,8 +52,18 @@ def _jpeg2000_bits(path: Path) -> int:
     return (start[siz + 42] & 127) + 1
 
 
+def _jpeg2000_is_ycc(path: Path) -> bool:
+    """Whether the container says that the components are luminance and chroma."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 20).partition(b"\xff\x4f\xff\x51")[0]
+    box = start.find(b"colr\x01")
+    return box >= 0 and int.from_bytes(start[box + 7 : box + 11], "big") == 18
+
+
 def decode(path: Path, header: Header, page: int) -> Raster:
     if header.format == "JPEG2000" and header.bits > 8:
+        if _jpeg2000_is_ycc(path):
+            raise Rejected("unsupported", f"a YCC JPEG 2000 of {header.bits} bits: save it as RGB")
         return _split(imagecodecs.jpeg2k_decode(path.read_bytes()), header, (1 << header.bits) - 1)
     with Image.open(path, formats=ALLOWED) as image:
         image.load()
@@ -89,5 +99,7 @@ def _split(samples: np.ndarray, header: Header, peak: int) -> Raster:
         samples = samples.copy()
         samples[..., 1:] ^= 0x80  # Pillow keeps a and b as signed bytes
     alpha = samples[..., colors] if channels > colors and header.mode.endswith("A") else None
+    if alpha is not None:
+        alpha = full_range(alpha, peak)
     samples = samples if channels == 1 else samples[..., 0] if colors == 1 else samples[..., :colors]
     return Raster(samples, model, peak, alpha=alpha)

@@ -69,6 +69,8 @@ def header(path: Path, page: int) -> Header:
     _check_directory(path)
     with TiffFile(path) as file:
         ifd, count = _page(file, page)
+        if not all(isinstance(length, int) for length in (ifd.imagewidth, ifd.imagelength, ifd.samplesperpixel)):
+            raise Rejected("corrupt", "the TIFF's size is no number: get a good copy of the file")
         mode = _mode(ifd)
         tags = ifd.tags
         model = {"L": "gray", "LA": "gray", "1": "gray", "CMYK": "cmyk", "CMYKA": "cmyk"}.get(mode, "rgb")

@@ -72,6 +72,8 @@ class Autochrome(nn.Module):
     mean's share in the answer, the rest being the regression's; ``gain`` multiplies the chroma of the answer.
     """
 
+    bins: Tensor
+
     def __init__(
         self,
         widths: tuple[int, ...] = (48, 96, 160, 256),

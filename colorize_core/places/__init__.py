@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
@@ -41,7 +41,7 @@ class Place(Protocol):
 
     def stat(self, key: str) -> Entry: ...
 
-    def chunks(self, key: str, entry: Entry | None = None) -> Iterator[bytes]:
+    def chunks(self, key: str, entry: Entry | None = None) -> Generator[bytes, None, None]:
         """The body, of the version of `entry` if given. It is known to be good only once read to its end."""
 
     def put(self, key: str, stream: BinaryIO, content_type: str, attempt: Attempt) -> None: ...

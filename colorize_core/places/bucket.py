@@ -11,7 +11,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator, Iterator, Sequence
+from functools import partial
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 PART = 64 << 20  # bytes; larger objects are written in parts of this size
 CONNECT_TIMEOUT = 10.0  # seconds
+PATIENCE = 5  # times the timeout: what an answer, or one chunk of a body, may take in all
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _PARTS = re.compile(r"[0-9a-f]{32}-(\d+)")
 
@@ -62,7 +64,7 @@ class Bucket:
         head = self._call("head_object", Key=self.locate(key))
         return Entry(key, head["ContentLength"], _etag(head))
 
-    def chunks(self, key: str, entry: Entry | None = None) -> Iterator[bytes]:
+    def chunks(self, key: str, entry: Entry | None = None) -> Generator[bytes, None, None]:
         """The body, held against its ETag at the end.
 
         The ETag of an object written in parts is the MD5 of the parts' MD5s, so it is read in parts as well, where
@@ -96,12 +98,13 @@ class Bucket:
         upload = attempt(lambda: self._call("create_multipart_upload", **target, ContentType=content_type))
         target["UploadId"] = upload["UploadId"]
         try:
-            parts, digests = [], []
+            parts: Sequence[dict] = []
+            digests: Sequence[bytes] = []
             while body:
                 number = {"PartNumber": len(parts) + 1}
-                answer = attempt(lambda body=body, number=number: self._send("upload_part", body, **target, **number))
-                parts.append(number | {name: value for name, value in answer.items() if _describes_part(name)})
-                digests.append(hashlib.md5(body, usedforsecurity=False).digest())
+                answer = attempt(partial(self._send, "upload_part", body, **target, **number))
+                parts = [*parts, number | {name: value for name, value in answer.items() if _describes_part(name)}]
+                digests = [*digests, hashlib.md5(body, usedforsecurity=False).digest()]
                 body = stream.read(PART)
             attempt(lambda: self._complete(key, target, parts, _multipart_etag(digests)))
         except BaseException:
@@ -157,7 +160,7 @@ class Bucket:
 
         loop = self._filesystem().loop
         try:
-            while chunk := sync(loop, read):
+            while chunk := sync(loop, read, timeout=PATIENCE * self.timeout):
                 yield chunk
         finally:
             sync(loop, close)
@@ -170,7 +173,7 @@ class Bucket:
         _compare(answer, md5.hexdigest())
         return answer
 
-    def _complete(self, key: str, target: dict[str, str], parts: list[dict], etag: str) -> None:
+    def _complete(self, key: str, target: dict[str, str], parts: Sequence[dict], etag: str) -> None:
         try:
             answer = self._call("complete_multipart_upload", **target, MultipartUpload={"Parts": parts})
         except ClientError as error:
@@ -192,7 +195,10 @@ class Bucket:
 
         async def call() -> dict:
             request = method(Bucket=self.bucket, **arguments)
-            return await (arguments["Body"].watch(request, self.timeout) if "Body" in arguments else request)
+            if "Body" in arguments:
+                return await arguments["Body"].watch(request, self.timeout)
+            # a garbled answer can leave the client waiting for good, past its own read timeout
+            return await asyncio.wait_for(request, PATIENCE * self.timeout)
 
         return sync(filesystem.loop, call)
 
@@ -268,7 +274,7 @@ def _compare(answer: dict, expected: str) -> None:
         raise Altered(f"the ETag is {etag}, the bytes make {expected}")
 
 
-def _multipart_etag(digests: list[bytes]) -> str:
+def _multipart_etag(digests: Sequence[bytes]) -> str:
     return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
 

@@ -7,7 +7,7 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -53,7 +53,7 @@ class Folder:
             raise FileNotFoundError(errno.ENOENT, "a folder, not a file", path)
         return _entry(key, os.stat(path))
 
-    def chunks(self, key: str, entry: Entry | None = None) -> Iterator[bytes]:
+    def chunks(self, key: str, entry: Entry | None = None) -> Generator[bytes, None, None]:
         with open(self.locate(key), "rb", buffering=0) as file:
             before = _entry(key, os.fstat(file.fileno()))
             expect(entry, before.etag)

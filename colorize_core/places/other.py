@@ -6,7 +6,7 @@ import base64
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, BinaryIO
 
 import fsspec
@@ -54,7 +54,7 @@ class Other:
     def stat(self, key: str) -> Entry:
         return _entry(key, self._info(key))
 
-    def chunks(self, key: str, entry: Entry | None = None) -> Iterator[bytes]:
+    def chunks(self, key: str, entry: Entry | None = None) -> Generator[bytes, None, None]:
         info = self._info(key)
         before = _entry(key, info)
         expect(entry, before.etag)

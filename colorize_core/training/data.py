@@ -30,7 +30,7 @@ class Photos:
     digest: str
 
     def split(self, holdout: float) -> tuple[Photos, Photos]:
-        """The same photographs to train on and to validate on, whatever is added later: chosen by a hash of the name."""
+        """Photographs to train on and to validate on, by a hash of the name: the same whatever is added later."""
         held = np.array([int(hashlib.sha1(n.encode()).hexdigest()[:8], 16) / 2**32 < holdout for n in self.names])
         return self._take(~held), self._take(held)
 
@@ -48,7 +48,8 @@ def load_photos(folder: str | Path, side: int = 128) -> Photos:
     shards = sorted(Path(folder).glob("*.parquet"))
     if not shards:
         raise FileNotFoundError(f"no Parquet shard in {folder}")
-    pixels, names, licenses, digest = [], [], Counter(), hashlib.sha256()
+    pixels, names, digest = [], [], hashlib.sha256()
+    licenses: Counter = Counter()
     for shard in shards:
         for row in pq.read_table(shard).to_pylist():
             with Image.open(io.BytesIO(row["image"])) as image:

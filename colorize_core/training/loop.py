@@ -7,6 +7,7 @@ import copy
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,8 @@ def ema_update(average: torch.nn.Module, model: torch.nn.Module, decay: float) -
     with torch.no_grad():
         for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
             slow.lerp_(fast, 1 - decay)
-        for slow, fast in zip(average.buffers(), model.buffers(), strict=True):
-            slow.copy_(fast)
+        for kept, current in zip(average.buffers(), model.buffers(), strict=True):
+            kept.copy_(current)
 
 
 def evaluate(model: torch.nn.Module, photos: data.Photos, side: int = VALIDATION_SIDE) -> dict[str, float]:
@@ -44,9 +45,9 @@ def evaluate(model: torch.nn.Module, photos: data.Photos, side: int = VALIDATION
         constant = torch.tensor([1.5, 8.0]).view(1, 2, 1, 1).expand_as(ab)
         for name, guess in {"model": ab, "gray": torch.zeros_like(ab), "constant": constant}.items():
             rgb = color.lab_to_srgb(torch.cat([lab[:, :1], guess], 1), axis=1)
-            rgb = (rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
-            for guess_rgb, truth_rgb in zip(rgb, truth, strict=True):
-                rows.append((name, metrics.psnr(guess_rgb, truth_rgb), metrics.colorfulness(guess_rgb)))
+            pictures = (rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            for made, true in zip(pictures, truth, strict=True):
+                rows.append((name, metrics.psnr(made, true), metrics.colorfulness(made)))
         rows += [("truth", math.nan, metrics.colorfulness(t)) for t in truth]
         rows += [("uncertainty", math.nan, float(u)) for u in uncertainty.mean((1, 2, 3))]
     out: dict[str, float] = {}
@@ -77,12 +78,14 @@ def train(
     torch.manual_seed(seed)
     training, validation = photos.split(0.03)
     config = config or {}
-    model = build(architecture, config).to(memory_format=torch.channels_last)
+    model = build(architecture, config)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(model).eval()
     sample = data.to_lab(training.rgb[:: max(1, len(training.rgb) // 2000), ::4, ::4])[:, 1:]
-    bins = model.bins
+    bins: torch.Tensor = model.get_buffer("bins")
     loss = losses.RebalancedColor(bins, losses.prior(sample.permute(0, 2, 3, 1).reshape(-1, 2), bins))
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.99))
+    heads: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]] = getattr(model, "heads")  # noqa: B009
     rng = np.random.default_rng(seed)
     step, spent, running = 0, 0.0, 0.0
     checkpoint = out / "last.pt"
@@ -119,7 +122,7 @@ def train(
         model.train()
         lightness, ab = data.batch(training, batch_size, int(rng.choice(SIDES)), rng)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits, regressed = model.heads(lightness.contiguous(memory_format=torch.channels_last))
+            logits, regressed = heads(lightness.contiguous(memory_format=torch.channels_last))
         value = loss(logits, regressed, ab)
         optimizer.zero_grad(set_to_none=True)
         value.backward()

@@ -20,8 +20,8 @@ class RebalancedColor:
         self.weights = weights / (weights * prior).sum()
 
     def __call__(self, logits: Tensor, regressed: Tensor, ab: Tensor) -> Tensor:
-        """``logits`` (B, bins, h, w), ``regressed`` (B, 2, h, w) and ``ab`` (B, 2, H, W), H and W multiples of h and w."""
-        target = F.adaptive_avg_pool2d(ab, logits.shape[-2:]).permute(0, 2, 3, 1).reshape(-1, 2)
+        """``logits`` (B, bins, h, w), ``regressed`` (B, 2, h, w), ``ab`` (B, 2, H, W); H, W multiples of h, w."""
+        target = F.adaptive_avg_pool2d(ab, (logits.shape[-2], logits.shape[-1])).permute(0, 2, 3, 1).reshape(-1, 2)
         near, index = torch.cdist(target, self.bins).topk(5, largest=False)
         soft = F.softmax(-(near**2) / (2 * self.sigma**2), 1)
         weight = self.weights[index[:, 0]]

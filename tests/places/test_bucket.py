@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import os
+import socket
 import threading
 import time
 import tracemalloc
@@ -117,10 +118,10 @@ def test_a_fault_that_stays_becomes_an_error(fault, root, proxy, server, tmp_pat
 
 
 def test_an_altered_listing_never_leads_to_wrong_bytes(root, proxy, tmp_path):
-    store = Store(root, attempts=1, timeout=0.5)
+    patient, store = Store(root), Store(root, attempts=1, timeout=0.5)
     bodies = {f"photo {number}.tif": os.urandom(1000) for number in range(3)}
     for key, body in bodies.items():
-        store.put(key, body)
+        patient.put(key, body)
     length = 400 + 300 * len(bodies)
     outcomes = set()
     for at in range(0, length, 23):
@@ -280,6 +281,28 @@ def test_a_listing_does_not_grow_in_memory(monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 << 20
+
+
+def test_a_garbled_answer_does_not_wait_for_good(moto_s3, monkeypatch):
+    head, body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"\xce5\r\n<xml>\r\n0\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            connection.recv(1 << 16)
+            connection.sendall(head)
+            time.sleep(0.1)  # only a bad chunk that comes apart from the head makes the client wait
+            connection.sendall(body)
+            connection.recv(1)
+            connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        for name, value in moto_s3.env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(StorageError) as caught:
+            list(Store("s3://bucket", attempts=1, timeout=0.3).list())
+        assert caught.value.retryable
 
 
 class PartServer(http.server.BaseHTTPRequestHandler):

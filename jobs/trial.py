@@ -1,0 +1,34 @@
+"""A dry run: a few scans are worked through and stored nowhere, to say what all of them would come to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from colorize_core.plan import Plan
+from colorize_core.records import Record, Status
+from colorize_core.stages import Finish, Predict, Prepare, Task, Workbench
+from colorize_core.storage import Store
+from jobs.runlog import duration
+
+SAMPLE = 6
+
+
+def try_out(plan: Plan, task: Task, model: str, workers: int) -> str:
+    """Pixels and time that a plan would take, from scans drawn evenly from it."""
+    task = replace(task, output=Store("memory://autochrome-dry-run"))
+    bench = Workbench(task)
+    prepare, finish, predict = Prepare(task, bench), Finish(task, bench), Predict(model, "cpu")
+    drawn = plan.todo[:: max(1, len(plan.todo) // SAMPLE)][:SAMPLE]
+    records: list[Record] = []
+    began = time.perf_counter()
+    for entry, attempt in drawn:
+        records += [finish(predict([photo])[0]) for photo in prepare(entry, attempt)]
+    scale = len(plan.todo) / len(drawn)
+    seconds = (time.perf_counter() - began) * scale / workers
+    pixels = sum((r.width or 0) * (r.height or 0) for r in records) * scale
+    bad = sum(r.status in (Status.REJECTED, Status.FAILED) for r in records)
+    return (
+        f"about {pixels / 1e6:,.0f} megapixels and {duration(seconds)} with {workers} CPU workers like this machine's\n"
+        f"from a trial on {len(drawn)} scans, {bad} of which could not be colorized; nothing was stored"
+    )
