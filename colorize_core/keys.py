@@ -12,6 +12,11 @@ _UNSAFE = re.compile(r"[%\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHORTENED = re.compile(r"~(?=[0-9a-f]{16}\Z)")
 
 
+def readable(key: str) -> str:
+    """The key as records hold it: bytes of a file name that are not UTF-8 become escapes such as ``\\xe9``."""
+    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def safe_key(key: str) -> str:
     """A relative path that any store can hold, different for every `key`; most keys are their own.
 

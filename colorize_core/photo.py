@@ -21,6 +21,8 @@ from colorize_core.raster import Raster, strips
 __all__ = ["Header", "Limits", "Photo", "Rejected", "open_photo", "read_header"]
 
 DEFAULTS = Limits()
+SPARSEST = 10_000  # pixels per byte of file: no photograph comes near, deflate at its best packs 8,256 bilevel ones
+SPARSE_FROM = 64_000_000  # pixels
 SMALL = 256  # long side of the copy that tells the tone
 LIGHT_STEPS = 1 << 18  # steps of Y; the coarsest, at black, is 0.0035 of L
 LUMINANCE = np.array(color.XYZ_FROM_RGB[1])
@@ -80,6 +82,8 @@ def read_header(path: Path, limits: Limits = DEFAULTS, page: int = 0) -> Header:
             f"{header.width:,} x {header.height:,} pixels are more than the limit of {limits.pixels:,}: "
             "raise the limit or scale the scan down",
         )
+    if pixels > max(SPARSE_FROM, SPARSEST * size):
+        raise Rejected("corrupt", f"{size:,} bytes cannot hold {pixels:,} pixels of a photograph: get a good copy")
     return header
 
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from colorize_core.keys import readable
 from colorize_core.ledger import latest, read_records
 from colorize_core.records import DONE, Status
 from colorize_core.storage import Entry, NotFound, Store
@@ -84,7 +85,7 @@ def make_plan(
         if any(fnmatch.fnmatchcase(entry.key, p) for p in exclude):
             continue
         plan.listed += 1
-        known = past.get((entry.key, entry.etag))
+        known = past.get((readable(entry.key), entry.etag))
         if known and known.complete and not force:
             plan.already_done += 1
         else:

@@ -22,11 +22,12 @@ import numpy as np
 from colorize_core import derivative
 from colorize_core.color import Tone
 from colorize_core.darkroom import Darkroom, Negative, Print
+from colorize_core.keys import readable, safe_key
 from colorize_core.photo import Header, Limits, Rejected
 from colorize_core.recipe import Recipe
 from colorize_core.records import Record, Status
 from colorize_core.sandbox import Crashed, OutOfMemory, Sandbox, SandboxError
-from colorize_core.storage import Entry, SourceChanged, Store, safe_key
+from colorize_core.storage import Entry, SourceChanged, Store
 
 PHOTOS = "photos"
 BYTES_PER_PIXEL = 6  # what a photo may cost at most; asking for more is the file's fault, or its depth's
@@ -116,9 +117,9 @@ class Workbench:
 def start(task: Task, entry: Entry, page: int, attempt: int) -> Record:
     """The record of a photo whose work begins."""
     return Record(
-        key=entry.key,
+        key=readable(entry.key),
         page=page,
-        source_uri=task.source.uri(entry.key),
+        source_uri=readable(task.source.uri(entry.key)),
         source_size=entry.size,
         source_etag=entry.etag,
         recipe=task.recipe.digest,
@@ -170,6 +171,10 @@ class Prepare:
         The local copy is there until the next page is asked for.
         """
         first = start(self.task, entry, 0, attempt)
+        if first.key != entry.key:
+            problem = Rejected("bad_name", "the file's name is not valid UTF-8; rename it")
+            yield InFlight(settle(first, Status.REJECTED, problem))
+            return
         began = time.perf_counter()
         path = self.bench.new_path()
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import cast
@@ -26,7 +27,8 @@ from jobs.workers import Workers
 
 BLOCK = 32  # photos that are redone when their worker dies, and that share a file of records
 BATCH = 16  # photos on the accelerator at once
-ENTRY = pa.schema([("key", pa.string()), ("size", pa.int64()), ("etag", pa.string()), ("attempt", pa.int32())])
+# keys as bytes: a file name need not be text
+ENTRY = pa.schema([("key", pa.binary()), ("size", pa.int64()), ("etag", pa.string()), ("attempt", pa.int32())])
 IN_FLIGHT = pa.schema(
     [
         *SCHEMA,
@@ -114,7 +116,7 @@ def store(task: Task, records: list[Record], suspects: Suspects) -> pa.Table:
 
 def entries(block: pa.Table) -> Iterator[tuple[Entry, int]]:
     for row in block.to_pylist():
-        yield Entry(row["key"], row["size"], row["etag"]), row["attempt"]
+        yield Entry(os.fsdecode(row["key"]), row["size"], row["etag"]), row["attempt"]
 
 
 def block_name(block: pa.Table) -> str:
@@ -158,10 +160,8 @@ def blocks(plan: Plan, workers: int) -> list[pa.Table]:
     """The plan in blocks of like weight: big scans first, dealt out evenly, so that all workers end together."""
     count = max(1, -(-len(plan.todo) // BLOCK), min(len(plan.todo), workers * 8))
     todo = sorted(plan.todo, key=lambda work: (-work[0].size, work[0].key))
-    return [
-        pa.Table.from_pylist([{**asdict(entry), "attempt": attempt} for entry, attempt in todo[i::count]], ENTRY)
-        for i in range(count)
-    ]
+    rows = [asdict(entry) | {"key": os.fsencode(entry.key), "attempt": attempt} for entry, attempt in todo]
+    return [pa.Table.from_pylist(rows[i::count], ENTRY) for i in range(count)]
 
 
 def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: float) -> Iterator[list[dict]]:

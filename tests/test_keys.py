@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colorize_core.keys import KEY_BYTES, SEGMENT_BYTES, TEMPORARY, is_temporary, safe_key
+from colorize_core.keys import KEY_BYTES, SEGMENT_BYTES, TEMPORARY, is_temporary, readable, safe_key
 
 TRICKY = st.sampled_from([".", "..", "%", "%2E", "%2F", "~", "~0123456789abcdef", TEMPORARY, "\\", "\0", "é", "\ud800"])
 SEGMENTS = st.lists(st.one_of(TRICKY, st.text(max_size=30)), max_size=6).map("".join)
@@ -74,3 +75,8 @@ def test_a_path_too_long_for_s3_keeps_its_first_folders():
     assert safe.startswith("folder000/folder001/")
     assert len(safe.encode()) <= KEY_BYTES
     assert safe_key(key + "/x") != safe
+
+
+def test_names_that_are_not_text_become_readable():
+    assert readable(os.fsdecode(b"K\xf6ln.tif")) == "K\\xf6ln.tif"
+    assert readable("Köln \\xf6.tif") == "Köln \\xf6.tif"

@@ -15,6 +15,7 @@ from tasks import colorize_here, make_task, write_archive
 from colorize_core.colorizer import Colorizer, find
 from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits, open_photo
+from colorize_core.records import write_records
 from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
 from colorize_core.stages import Finish, InFlight, Predict, Prepare, Workbench, output_key, start, verdict
 from colorize_core.storage import Entry
@@ -202,3 +203,11 @@ def test_color_does_not_depend_on_neighbors():
 def test_settled_photos_pass_through_predict():
     settled = InFlight(start(make_task("/", "memory://x"), Entry("a", 1, "e"), 0, 1))
     assert Predict("autochrome-s", "cpu")([settled])[0].ab is None
+
+
+def test_a_name_that_is_no_text_is_rejected_by_name(archive, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / os.fsdecode(b"K\xf6ln.tif")).write_bytes((archive / "rocket.tif").read_bytes())
+    (record,) = colorize_here(make_task(tmp_path / "in", tmp_path / "out")).values()
+    assert (record.key, record.status, record.error_class) == ("K\\xf6ln.tif", "rejected", "bad_name")
+    write_records(make_task(tmp_path, tmp_path / "out").output, "run", [record])  # Parquet takes it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -40,14 +41,15 @@ REDUCED_OR_MASK = 0b101
 
 def pages(file: TiffFile) -> list[TiffPage]:
     """The pictures of a file: overviews, thumbnails and masks do not count."""
-    every, seen = [], set()
+    every: list[TiffPage] = []
+    seen = set()
     for page in file.pages:
         if page.offset in seen:  # the chain of pages bites its tail
             break
         if len(every) == MAX_PAGES:
             raise Rejected("unsupported", f"a TIFF of more than {MAX_PAGES:,} pages: split it")
         seen.add(page.offset)
-        every.append(page)
+        every.append(page.aspage())
     if any(50706 in page.tags for page in every):
         raise Rejected("unsupported", "a camera raw file (DNG): develop it and save the photo as TIFF")
     whole = [p for p in every if not p.subfiletype & REDUCED_OR_MASK and p.tags.valueof(255, 1) != 2]
@@ -127,7 +129,7 @@ def _mode(ifd: TiffPage) -> str:
     if not colors <= ifd.samplesperpixel <= MAX_CHANNELS:
         raise Rejected("unsupported", f"a {mode} TIFF of {ifd.samplesperpixel} channels: save it as gray or color")
     try:
-        known = ifd.compression == 1 or TIFF.DECOMPRESSORS[ifd.compression]
+        known = ifd.compression == 1 or bool(TIFF.DECOMPRESSORS[ifd.compression])
     except (KeyError, ValueError):
         known = ifd.compression == OLD_JPEG
     if not known or ifd.compression in FILLING:
@@ -187,8 +189,19 @@ def _by_libtiff(path: Path, ifd: TiffPage, header: Header) -> Raster:
         _check_segments(path, ifd)
         image.load()
         samples = pillow.pixels(image)
+    if ifd.compression in FAX and not _fax_agrees(ifd, samples):
+        raise Rejected("corrupt", "the fax-coded picture is damaged: get a good copy of the file")
     model = "gray" if samples.ndim == 2 else "rgb"
     return Raster(samples if samples.ndim == 2 else samples[..., :3], model, 255)
+
+
+def _fax_agrees(ifd: TiffPage, samples: np.ndarray) -> bool:
+    """Whether a second decoder sees the same picture. Both patch up damaged fax lines silently, but each in its way."""
+    try:
+        second = ifd.asarray().astype(bool)
+    except (ValueError, NotImplementedError):  # a dialect that only libtiff speaks
+        return True
+    return np.array_equal(second != (ifd.photometric == WHITE_IS_ZERO), samples > 127)
 
 
 def _check_segments(path: Path, ifd: TiffPage) -> int:
@@ -214,7 +227,7 @@ def _samples(path: Path, file: TiffFile, ifd: TiffPage) -> np.ndarray:
         if offset <= 0 or offset + ifd.nbytes > path.stat().st_size:
             raise Rejected("truncated", "the TIFF ends inside its picture: get a complete copy of the file")
         kind = np.dtype(ifd.parent.byteorder + ifd.dtype.char)
-        out = np.memmap(path, kind, "r", offset, ifd.shaped)
+        out: np.ndarray = np.memmap(path, kind, "r", offset, ifd.shaped)
     else:
         out = _segments(path, file, ifd)
     out = out[:, 0]  # depth
@@ -226,7 +239,8 @@ def _segments(path: Path, file: TiffFile, ifd: TiffPage) -> np.ndarray:
     if ifd.is_tiled and ifd.tilewidth * ifd.tilelength > max(MAX_TILE, 4 * ifd.imagewidth * ifd.imagelength):
         raise Rejected("corrupt", "tiles far larger than the picture: export the photo again")
     out = np.empty(ifd.shaped, ifd.dtype)
-    read = file.filehandle.read_segments(ifd.dataoffsets, ifd.databytecounts, length=needed)
+    segment: Any  # tifffile types it loosely
+    read: Any = file.filehandle.read_segments(ifd.dataoffsets, ifd.databytecounts, length=needed)
     jpeg = ifd.compression in JPEG
     tables = {"jpegtables": ifd.jpegtables, "jpegheader": ifd.jpegheader} if jpeg else {}
     for data, index in read:
@@ -299,7 +313,7 @@ def _lab(samples: np.ndarray, signed: bool, bits: int, alpha: np.ndarray | None)
         raise Rejected("unsupported", f"a Lab TIFF of {bits} bits: save it at 8 or 16 bits per channel")
     out = np.ascontiguousarray(samples).astype(np.uint8 if bits == 8 else np.uint16, copy=True)
     if signed:
-        out[..., 1:] ^= 1 << (bits - 1)
+        np.bitwise_xor(out[..., 1:], 1 << (bits - 1), out=out[..., 1:])
     full = (1 << bits) - 1
     return Raster(out, "lab", full if signed or bits == 8 else 65280, alpha=alpha)
 
