@@ -21,9 +21,7 @@ GB = 1 << 30
 JPEG, USUAL = Encoding(), Limits()
 
 
-def make_task(
-    source: Path | str, output: Path | str, *, recolor=False, encoding=JPEG, limits=USUAL, **bounds
-) -> Task:
+def make_task(source: Path | str, output: Path | str, *, recolor=False, encoding=JPEG, limits=USUAL, **bounds) -> Task:
     model = find(DEFAULT)
     label = Label(version="test")
     recipe = Recipe(model.name, model.digest, model.side, encoding, recolor, label)

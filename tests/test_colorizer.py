@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from colorize_core.colorizer import DEFAULT, Colorizer, ModelError, find
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return find(DEFAULT)
+
+
+def test_the_shipped_model_says_what_it_is(shipped):
+    assert (shipped.name, shipped.architecture) == (DEFAULT, "autochrome")
+    assert len(shipped.digest) == 64 and shipped.about["training_data_sha256"] and "license" in shipped.about
+    assert shipped.path.with_suffix(".md").is_file()
+
+
+def test_a_path_is_as_good_as_a_name(shipped, tmp_path):
+    copy = tmp_path / "ours.safetensors"
+    shutil.copy(shipped.path, copy)
+    assert find(str(copy)).digest == shipped.digest
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(b"", "not a safetensors file"), (b"version https://git-lfs", "not a safetensors file")]
+)
+def test_files_that_are_no_weights_are_named(tmp_path, content, sentence):
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=sentence) as error:
+        find(str(path))
+    assert "broken.safetensors" in str(error.value)
+
+
+def test_weights_of_others_and_unknown_names_are_named(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="lacks metadata"):
+        find(str(tmp_path / "other.safetensors"))
+    with pytest.raises(ModelError, match=rf"one of: {DEFAULT}"):
+        find("nonesuch")
+
+
+def test_weights_that_do_not_fit_are_refused(shipped, tmp_path):
+    tensors = load_file(shipped.path)
+    tensors.pop("regress.bias")
+    path = tmp_path / "less.safetensors"
+    save_file(tensors, path, shipped.about)
+    with pytest.raises(ModelError, match="does not fit"):
+        Colorizer(find(str(path)))
+
+
+def test_settings_travel_with_the_weights(shipped, tmp_path):
+    about = shipped.about | {"config": json.dumps(json.loads(shipped.about["config"]) | {"gain": 0.0})}
+    path = tmp_path / "gray.safetensors"
+    save_file(load_file(shipped.path), path, about)
+    ((ab, _),) = Colorizer(find(str(path))).predict([np.full((64, 64), 50, np.float32)])
+    assert not ab.any()
+
+
+def test_sky_is_bluer_than_the_ground(shipped):
+    """A hazy picture of the plainest kind: the model has learned something."""
+    y = np.linspace(0, 1, 192, dtype=np.float32)[:, None].repeat(256, 1)
+    rng = np.random.default_rng(0)
+    lightness = np.where(y < 0.5, 85 - 10 * y, 35 + rng.normal(0, 9, y.shape)).clip(0, 100).astype(np.float32)
+    ((ab, doubt),) = Colorizer(shipped).predict([lightness])
+    assert ab[:80, :, 1].mean() < ab[112:, :, 1].mean() - 5
+    assert 0 < doubt < 1

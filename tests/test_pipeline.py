@@ -1,0 +1,139 @@
+"""The pipeline on a Ray cluster of several nodes, and what passes between its stages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from command import ROOT, digests, ledger, photographs, run_job, start_job
+from tasks import make_task
+
+from colorize_core.plan import Plan
+from colorize_core.stages import InFlight, start
+from colorize_core.storage import Entry
+from jobs.pipeline import ENTRY, block_name, blocks, entries, pack, unpack
+
+CLUSTER = """
+import sys, time
+from ray.cluster_utils import Cluster
+store = {"object_store_memory": 150 * 2**20}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **store})
+nodes = [cluster.add_node(num_cpus=1, **store) for _ in range(2)]
+print(cluster.address, flush=True)
+for line in sys.stdin:  # each line asks for a node to be killed and another to join
+    cluster.remove_node(nodes.pop(0), allow_graceful=False)
+    nodes.append(cluster.add_node(num_cpus=1, **store))
+    print("replaced", flush=True)
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without CPUs and two nodes, as processes of another program; a line to it replaces a node."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    process.address = process.stdout.readline().strip()
+    yield process
+    process.stdin.close()
+    process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Thirty scans, and their results from one machine."""
+    folder = tmp_path_factory.mktemp("whole")
+    photographs(folder / "in", 30)
+    run = run_job(folder / "in", folder / "out")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder / "in", digests(folder / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["fused", "split"])
+def test_a_cluster_gives_the_bytes_of_one_machine(cluster, whole, tmp_path, stages):
+    source, wanted = whole
+    run = run_job(source, tmp_path / "out", "--stages", stages, env={"RAY_ADDRESS": cluster.address})
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "2 CPU workers" in run.stdout
+    assert digests(tmp_path / "out") == wanted
+
+
+@pytest.mark.slow
+def test_more_workers_than_the_cluster_has_are_refused(cluster, whole, tmp_path):
+    run = run_job(whole[0], tmp_path / "out", "--workers", "3", env={"RAY_ADDRESS": cluster.address})
+    assert run.returncode == 2 and "the cluster has 2" in run.stderr
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_at_work_loses_nothing(cluster, whole, tmp_path):
+    source, wanted = whole
+    process = start_job(source, tmp_path / "out", env={"RAY_ADDRESS": cluster.address})
+    while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
+        time.sleep(0.05)
+    print("replace", file=cluster.stdin, flush=True)
+    assert cluster.stdout.readline().strip() == "replaced"
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert digests(tmp_path / "out") == wanted
+    assert Counter(ledger(tmp_path / "out")["status"].to_pylist()) == {"colorized": 30}
+
+
+HANG = """
+import os, sys, time
+if any("default_worker" in a for a in sys.orig_argv):
+    from colorize_core import stages
+    stages.Finish.__call__ = lambda self, photo: time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_pipeline_without_progress_fails_loudly(whole, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(HANG)
+    path = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
+    run = run_job(whole[0], tmp_path / "out", "--stall-timeout", "12", "--workers", "1", env={"PYTHONPATH": path})
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "the job failed after 0 scans" in run.stderr and "continue with: python -m jobs.colorize" in run.stderr
+
+
+def plan_of(count: int) -> Plan:
+    return Plan(count, 0, [(Entry(f"{i}.jpg", i * 1000, "e"), 1) for i in range(count)])
+
+
+@pytest.mark.parametrize(("count", "workers"), [(1, 2), (5, 2), (400, 2), (10_000, 64)])
+def test_blocks_hold_every_scan_once_and_weigh_alike(count, workers):
+    made = blocks(plan_of(count), workers)
+    keys = [entry.key for block in made for entry, _ in entries(block)]
+    assert len(keys) == len(set(keys)) == count
+    assert max(len(block) for block in made) <= 32 and all(block.schema == ENTRY for block in made)
+    if count >= 400:
+        weights = [sum(block["size"].to_pylist()) for block in made]
+        assert max(weights) < 1.3 * min(weights)
+    assert len({block_name(block) for block in made}) == len(made)
+
+
+def test_photos_in_flight_survive_the_journey(tmp_path):
+    record = start(make_task(tmp_path, tmp_path / "out"), Entry("a.jpg", 5, "e"), 2, 1)
+    rng = np.random.default_rng(0)
+    photos = [
+        InFlight(record, lightness=rng.random((32, 64), np.float32)),
+        InFlight(record, ab=rng.random((64, 32, 2), np.float32)),
+        InFlight(record),
+    ]
+    for before, after in zip(photos, unpack(pack(photos)), strict=True):
+        assert after.record == before.record
+        for name in ("lightness", "ab"):
+            ours, theirs = getattr(before, name), getattr(after, name)
+            assert (ours is None and theirs is None) or np.array_equal(ours, theirs)
