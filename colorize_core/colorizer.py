@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from colorize_core.models import build
-
-WEIGHTS = Path(__file__).parent / "weights"
-DEFAULT = "autochrome-s"
-
-
-class ModelError(Exception):
-    """The weights cannot be used; the message names the file and says what to do."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a weights file says of itself, read without loading it."""
-
-    path: Path
-    name: str
-    architecture: str
-    config: dict
-    side: int
-    digest: str
-    about: dict
-
-
-def find(name: str) -> Model:
-    """The model of a name shipped with the package, or of a path to a safetensors file. Raises ModelError."""
-    path = Path(name) if name.endswith(".safetensors") else WEIGHTS / f"{name}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in WEIGHTS.glob("*.safetensors")))
-        raise ModelError(f"no weights at {path}; give a path to a .safetensors file or one of: {known}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is not a safetensors file ({error}); was it downloaded whole?") from error
-    try:
-        architecture, config, side = about["architecture"], json.loads(about["config"]), int(about["side"])
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"{path} lacks metadata of ours ({error}); convert it, or use another file") from error
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Model(path, about.get("name", path.stem), architecture, config, side, digest, about)
+from colorize_core.weights import Model, ModelError
 
 
 class Colorizer:

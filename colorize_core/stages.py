@@ -28,6 +28,7 @@ from colorize_core.recipe import Recipe
 from colorize_core.records import Record, Status
 from colorize_core.sandbox import Crashed, OutOfMemory, Sandbox, SandboxError
 from colorize_core.storage import Entry, SourceChanged, Store
+from colorize_core.weights import find
 
 PHOTOS = "photos"
 BYTES_PER_PIXEL = 6  # what a photo may cost at most; asking for more is the file's fault, or its depth's
@@ -218,7 +219,7 @@ class Predict:
     """Model inputs become ab."""
 
     def __init__(self, model: str, device: str):
-        from colorize_core.colorizer import Colorizer, find  # torch, which the other two steps never load
+        from colorize_core.colorizer import Colorizer  # and torch, which the other two steps never load
 
         self.colorizer = Colorizer(find(model), device)
 

@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from colorize_core import __version__
 from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits
 from colorize_core.plan import ManifestError, Plan, history, make_plan, read_manifest, retry_plan
@@ -27,6 +26,7 @@ from colorize_core.provenance import SOURCE_TYPES, Label
 from colorize_core.recipe import Recipe
 from colorize_core.stages import Task
 from colorize_core.storage import Entry, NotFound, StorageError, Store
+from colorize_core.weights import DEFAULT, ModelError, find
 from jobs.runlog import RunLog, allowed_failures
 from jobs.trial import try_out
 from jobs.workers import Impossible, memory_per_scan, start_workers
@@ -63,7 +63,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("what comes out").add_argument
     add(
         "--model",
-        default="autochrome-s",
+        default=DEFAULT,
         help="name of a shipped model or path to a .safetensors (default %(default)s)",
     )
     add("--format", choices=("jpeg", "tiff", "png", "same"), default="jpeg", help=FORMAT_HELP)
@@ -129,8 +129,6 @@ def open_stores(args: argparse.Namespace) -> tuple[Store, Store]:
 
 def make_recipe(args: argparse.Namespace) -> Recipe:
     """The settings that can change a pixel. Raises Impossible for a model that is not there."""
-    from colorize_core.colorizer import ModelError, find
-
     try:
         model = find(args.model)
     except ModelError as error:
@@ -141,7 +139,7 @@ def make_recipe(args: argparse.Namespace) -> Recipe:
         model.side,
         Encoding(args.format, args.quality, args.subsampling),
         args.recolor,
-        Label(SOURCE_TERMS[args.digital_source_type], version=f"{__version__} {model.name} {model.digest}"),
+        Label(SOURCE_TERMS[args.digital_source_type], version=f"{model.name} sha256:{model.digest}"),
     )
 
 

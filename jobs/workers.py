@@ -47,6 +47,7 @@ def start_workers(wanted: int | None, device: str, stages: str) -> Workers:
     import ray
 
     ray.init(
+        "local",  # not some cluster that happens to run on this machine
         num_cpus=cpus,
         num_gpus=gpus,
         include_dashboard=False,
@@ -67,6 +68,8 @@ def choose_workers(wanted: int | None, device: str, stages: str, cpus: int, gpus
     count, least = wanted or cpus, 2 if split else 1
     if count > cpus:
         raise Impossible(f"{count} workers need as many CPUs and the cluster has {cpus}; ask for fewer --workers")
+    if device == "cuda" and not split:
+        count = min(count, gpus)
     if count < least:
         raise Impossible(f"these stages need {least} CPUs and may use {count}; add CPUs, or ask for --stages fused")
     return Workers(count, device, split)

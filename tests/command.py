@@ -65,7 +65,7 @@ def digests(output: Path | str) -> dict[tuple[str, int], str]:
     return {(row["key"], row["page"]): row["output_sha256"] for row in rows}
 
 
-def photographs(folder: Path, count: int) -> None:
+def write_photographs(folder: Path, count: int) -> None:
     """Many small scans that differ."""
     folder.mkdir(parents=True)
     picture = Image.fromarray(data.astronaut()).convert("L")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -12,8 +13,10 @@ os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import command  # noqa: E402
 import pytest  # noqa: E402
 import servers  # noqa: E402
+import tasks  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +37,35 @@ def moto_s3() -> Iterator[servers.S3Server]:
 def radosgw() -> Iterator[servers.S3Server]:
     with servers.radosgw() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory) -> Path:
+    """Seven scans of many kinds; see ``tasks.write_archive``."""
+    folder = tmp_path_factory.mktemp("archive") / "in"
+    tasks.write_archive(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def archive_run(archive, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """The output folder of a job over the archive, and what the job said."""
+    output = tmp_path_factory.mktemp("archive-run") / "out"
+    return output, command.run_job(archive, output, "--max-failed", "2")
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory) -> Path:
+    """Thirty good scans."""
+    folder = tmp_path_factory.mktemp("photographs") / "in"
+    command.write_photographs(folder, 30)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photographs_run(photographs, tmp_path_factory) -> Path:
+    """The output folder of an unbroken job over the photographs."""
+    output = tmp_path_factory.mktemp("photographs-run") / "out"
+    run = command.run_job(photographs, output)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return output

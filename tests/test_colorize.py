@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import ROOT, descendants, digests, kill_tree, ledger, photographs, run_job, start_job
+from command import ROOT, descendants, digests, kill_tree, ledger, run_job, start_job, write_photographs
 from PIL import Image
 from tasks import write_archive
 
@@ -28,21 +28,8 @@ def summary(output: Path) -> dict:
     return json.loads(newest.read_text())
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("archive") / "in"
-    write_archive(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def first_run(archive, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
-    output = tmp_path_factory.mktemp("first") / "out"
-    return output, run_job(archive, output, "--max-failed", "2")
-
-
-def test_one_row_for_every_page(first_run):
-    output, run = first_run
+def test_one_row_for_every_page(archive_run):
+    output, run = archive_run
     assert run.returncode == 0, run.stdout + run.stderr
     table = read_records(Store(str(output)))
     assert Counter(table["status"].to_pylist()) == {"colorized": 6, "skipped_color": 1, "rejected": 2}
@@ -52,29 +39,29 @@ def test_one_row_for_every_page(first_run):
     assert files == {key for key in table["output_key"].to_pylist() if key}
 
 
-def test_the_last_lines_say_what_happened_and_what_to_do(first_run):
-    _, run = first_run
+def test_the_last_lines_say_what_happened_and_what_to_do(archive_run):
+    _, run = archive_run
     assert "done: 6 colorized, 1 color photos left alone, 2 rejected, 0 failed" in run.stdout
     assert "not_an_image 1" in run.stdout and "truncated 1" in run.stdout
     assert re.search(r"retry them: python -m jobs\.colorize .*--retry-failed", run.stdout)
     assert "Traceback" not in run.stderr
 
 
-def test_the_run_is_on_file(first_run):
-    output, _ = first_run
+def test_the_run_is_on_file(archive_run):
+    output, _ = archive_run
     run = summary(output)
     assert (run["state"], run["exit_code"], run["planned"], run["done"]) == ("finished", 0, 7, 7)
     assert run["counts"] == {"colorized": 6, "skipped_color": 1, "rejected": 2, "failed": 0}
     assert run["model"]["digest"] and run["recipe"]["digest"] and run["versions"]["ray"].startswith("2.60")
 
 
-def test_no_notes_are_left_behind(first_run):
-    output, _ = first_run
+def test_no_notes_are_left_behind(archive_run):
+    output, _ = archive_run
     assert not [p for p in (output / "runs").rglob("*") if p.is_file() and p.suffix != ".json"]
 
 
-def test_a_second_run_does_nothing_and_is_quick(archive, first_run):
-    output, _ = first_run
+def test_a_second_run_does_nothing_and_is_quick(archive, archive_run):
+    output, _ = archive_run
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*")}
     began = time.monotonic()
     run = run_job(archive, output)
@@ -99,8 +86,8 @@ def test_too_many_failures_are_exit_code_3_and_a_mended_scan_is_retried(archive,
 
 
 @pytest.mark.parametrize("change", ["--force", "--quality=80"])
-def test_done_again_when_asked_or_when_the_recipe_changed(archive, first_run, change):
-    output, _ = first_run
+def test_done_again_when_asked_or_when_the_recipe_changed(archive, archive_run, change):
+    output, _ = archive_run
     run = run_job(archive, output, change, "--include", "rocket.tif", "--dry-run")
     assert run.returncode == 0 and "0 done already, 1 to do" in run.stdout
 
@@ -172,6 +159,7 @@ def test_stages_are_split_around_a_gpu():
     assert choose_workers(None, "auto", "auto", 8, 1) == Workers(8, "cuda", split=True)
     assert choose_workers(None, "auto", "auto", 8, 0) == Workers(8, "cpu", split=False)
     assert choose_workers(3, "auto", "auto", 8, 0) == Workers(3, "cpu", split=False)
+    assert choose_workers(None, "cuda", "fused", 8, 2) == Workers(2, "cuda", split=False)  # each holds a GPU
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_work(archive, tmp_path, capsys):
@@ -180,28 +168,19 @@ def test_a_gpu_that_is_not_there_is_refused_before_work(archive, tmp_path, capsy
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_split_stages_give_the_bytes_of_fused_ones(archive, first_run, tmp_path):
-    run = run_job(archive, tmp_path / "out", "--stages", "split", "--workers", "2", "--max-failed", "2")
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert digests(tmp_path / "out") == digests(first_run[0])
-
-
 @pytest.mark.slow
-def test_kill_9_loses_nothing(tmp_path):
-    photographs(tmp_path / "in", 40)
-    whole = run_job(tmp_path / "in", tmp_path / "whole")
-    assert whole.returncode == 0, whole.stdout + whole.stderr
+def test_kill_9_loses_nothing(photographs, photographs_run, tmp_path):
     for photos_stored in (3, 17):
-        process = start_job(tmp_path / "in", tmp_path / "out")
-        while len(list((tmp_path / "out").glob("photos/*.jpg"))) < photos_stored and process.poll() is None:
+        process = start_job(photographs, tmp_path)
+        while len(list(tmp_path.glob("photos/*.jpg"))) < photos_stored and process.poll() is None:
             time.sleep(0.05)
         kill_tree(process)
-    run = run_job(tmp_path / "in", tmp_path / "out")
+    run = run_job(photographs, tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
-    assert len(ledger(tmp_path / "out")) == 40
-    for path in (tmp_path / "whole" / "photos").iterdir():
-        assert (tmp_path / "out" / "photos" / path.name).read_bytes() == path.read_bytes()
+    assert digests(tmp_path) == digests(photographs_run)
+    assert len(ledger(tmp_path)) == 30
+    for path in (photographs_run / "photos").iterdir():
+        assert (tmp_path / "photos" / path.name).read_bytes() == path.read_bytes()
 
 
 def listening(pids: set[int]) -> set[str]:
@@ -223,44 +202,31 @@ def listening(pids: set[int]) -> set[str]:
 
 
 @pytest.mark.slow
-def test_nothing_listens_beyond_loopback(tmp_path):
-    photographs(tmp_path / "in", 20)
-    process = start_job(tmp_path / "in", tmp_path / "out")
-    while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_clean_and_says_how_to_continue(photographs, tmp_path, stop):
+    process = start_job(photographs, tmp_path)
+    while not list(tmp_path.glob("photos/*.jpg")) and process.poll() is None:
         time.sleep(0.05)
     addresses = listening(descendants(process.pid))
-    said, _ = process.communicate(timeout=100)
-    assert process.returncode == 0, said
-    assert addresses and addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_is_clean_and_says_how_to_continue(tmp_path, stop):
-    photographs(tmp_path / "in", 60)
-    process = start_job(tmp_path / "in", tmp_path / "out")
-    while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
-        time.sleep(0.05)
     process.send_signal(stop)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "nothing is lost. Continue with: python -m jobs.colorize" in said and "Traceback" not in said
-    assert summary(tmp_path / "out")["state"] == "interrupted"
+    assert summary(tmp_path)["state"] == "interrupted"
+    assert addresses and addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # loopback and nothing else
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_middle_is_replaced(tmp_path):
-    photographs(tmp_path / "in", 40)
-    process = start_job(tmp_path / "in", tmp_path / "out")
-    while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
+def test_a_worker_killed_in_the_middle_is_replaced(photographs, photographs_run, tmp_path):
+    process = start_job(photographs, tmp_path)
+    while not list(tmp_path.glob("photos/*.jpg")) and process.poll() is None:
         time.sleep(0.05)
     workers = subprocess.run(["pgrep", "-f", "ray::MapWorker"], capture_output=True, text=True).stdout.split()
     assert workers
     os.kill(int(workers[0]), signal.SIGKILL)
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 0, said
-    assert len(ledger(tmp_path / "out")) == 40
-    assert set(ledger(tmp_path / "out")["status"].to_pylist()) == {"colorized"}
+    assert digests(tmp_path) == digests(photographs_run)
 
 
 KILLER = """
@@ -278,7 +244,7 @@ if "ray" in " ".join(sys.argv) or os.environ.get("RAY_JOB_ID") or any("default_w
 
 @pytest.mark.slow
 def test_a_photo_that_kills_its_workers_is_rejected_and_its_neighbors_are_not(tmp_path):
-    photographs(tmp_path / "in", 10)
+    write_photographs(tmp_path / "in", 10)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
     path = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
@@ -289,23 +255,23 @@ def test_a_photo_that_kills_its_workers_is_rejected_and_its_neighbors_are_not(tm
     assert len(rows) == 9 and {row["status"] for row in rows.values()} == {"colorized"}
 
 
-def test_the_derivatives_are_labelled(first_run):
-    output, _ = first_run
+def test_the_derivatives_are_labelled(archive_run):
+    output, _ = archive_run
     for path in (output / "photos").rglob("*.jpg"):
         with Image.open(path) as image:
             assert b"compositeWithTrainedAlgorithmicMedia" in image.info["xmp"]
             assert image.info["icc_profile"]
 
 
-def test_the_scans_are_untouched(archive, first_run, tmp_path):
+def test_the_scans_are_untouched(archive, archive_run, tmp_path):
     write_archive(tmp_path / "again")
     for path in archive.rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "again" / path.relative_to(archive)).read_bytes()
 
 
-def test_readback_of_a_derivative_is_color(first_run):
-    output, _ = first_run
+def test_readback_of_a_derivative_is_color(archive_run):
+    output, _ = archive_run
     with Image.open(output / "photos" / "box 1" / "portrait.jpg.jpg") as image:
         rgb = np.asarray(image, np.float32)
     assert np.abs(rgb[..., 0] - rgb[..., 2]).mean() > 3

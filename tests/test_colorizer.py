@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from colorize_core.colorizer import DEFAULT, Colorizer, ModelError, find
+from colorize_core.colorizer import Colorizer
+from colorize_core.weights import DEFAULT, ModelError, find
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from command import ROOT, digests, ledger, photographs, run_job, start_job
+from command import ROOT, digests, ledger, run_job, start_job
 from tasks import make_task
 
 from colorize_core.plan import Plan
@@ -50,43 +50,31 @@ def cluster():
     process.wait(60)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Thirty scans, and their results from one machine."""
-    folder = tmp_path_factory.mktemp("whole")
-    photographs(folder / "in", 30)
-    run = run_job(folder / "in", folder / "out")
-    assert run.returncode == 0, run.stdout + run.stderr
-    return folder / "in", digests(folder / "out")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", ["fused", "split"])
-def test_a_cluster_gives_the_bytes_of_one_machine(cluster, whole, tmp_path, stages):
-    source, wanted = whole
-    run = run_job(source, tmp_path / "out", "--stages", stages, env={"RAY_ADDRESS": cluster.address})
+def test_a_cluster_gives_the_bytes_of_one_machine(cluster, photographs, photographs_run, tmp_path, stages):
+    run = run_job(photographs, tmp_path / "out", "--stages", stages, env={"RAY_ADDRESS": cluster.address})
     assert run.returncode == 0, run.stdout + run.stderr
     assert "2 CPU workers" in run.stdout
-    assert digests(tmp_path / "out") == wanted
+    assert digests(tmp_path / "out") == digests(photographs_run)
 
 
 @pytest.mark.slow
-def test_more_workers_than_the_cluster_has_are_refused(cluster, whole, tmp_path):
-    run = run_job(whole[0], tmp_path / "out", "--workers", "3", env={"RAY_ADDRESS": cluster.address})
+def test_more_workers_than_the_cluster_has_are_refused(cluster, photographs, tmp_path):
+    run = run_job(photographs, tmp_path / "out", "--workers", "3", env={"RAY_ADDRESS": cluster.address})
     assert run.returncode == 2 and "the cluster has 2" in run.stderr
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_at_work_loses_nothing(cluster, whole, tmp_path):
-    source, wanted = whole
-    process = start_job(source, tmp_path / "out", env={"RAY_ADDRESS": cluster.address})
+def test_a_node_that_dies_at_work_loses_nothing(cluster, photographs, photographs_run, tmp_path):
+    process = start_job(photographs, tmp_path / "out", env={"RAY_ADDRESS": cluster.address})
     while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
         time.sleep(0.05)
     print("replace", file=cluster.stdin, flush=True)
     assert cluster.stdout.readline().strip() == "replaced"
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 0, said
-    assert digests(tmp_path / "out") == wanted
+    assert digests(tmp_path / "out") == digests(photographs_run)
     assert Counter(ledger(tmp_path / "out")["status"].to_pylist()) == {"colorized": 30}
 
 
@@ -99,11 +87,11 @@ if any("default_worker" in a for a in sys.orig_argv):
 
 
 @pytest.mark.slow
-def test_a_pipeline_without_progress_fails_loudly(whole, tmp_path):
+def test_a_pipeline_without_progress_fails_loudly(photographs, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(HANG)
     path = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
-    run = run_job(whole[0], tmp_path / "out", "--stall-timeout", "12", "--workers", "1", env={"PYTHONPATH": path})
+    run = run_job(photographs, tmp_path / "out", "--stall-timeout", "12", "--workers", "1", env={"PYTHONPATH": path})
     assert run.returncode == 1, run.stdout + run.stderr
     assert "the job failed after 0 scans" in run.stderr and "continue with: python -m jobs.colorize" in run.stderr
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from tasks import colorize_here, make_task, write_archive
 
-from colorize_core.colorizer import Colorizer, find
+from colorize_core.colorizer import Colorizer
 from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits, open_photo
 from colorize_core.records import write_records
 from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
 from colorize_core.stages import Finish, InFlight, Predict, Prepare, Workbench, output_key, start, verdict
 from colorize_core.storage import Entry
+from colorize_core.weights import find
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from colorize_core.colorizer import Colorizer, find
+from colorize_core.colorizer import Colorizer
 from colorize_core.models import build
 from colorize_core.models.autochrome import ab_bins
 from colorize_core.training import data as training_data
 from colorize_core.training import losses, metrics
 from colorize_core.training.export import export
 from colorize_core.training.loop import train
+from colorize_core.weights import find
 
 TINY = {"widths": [8, 8, 8, 8], "bin_width": 30.0}
 

@@ -1,0 +1,49 @@
+"""The models shipped here, and what any weights file says of itself. Loads no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+FOLDER = Path(__file__).parent
+DEFAULT = "autochrome-s"
+
+
+class ModelError(Exception):
+    """The weights cannot be used; the message names the file and says what to do."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a weights file says of itself, read without loading it."""
+
+    path: Path
+    name: str
+    architecture: str
+    config: dict
+    side: int
+    digest: str
+    about: dict
+
+
+def find(name: str) -> Model:
+    """The model of a name shipped with the package, or of a path to a safetensors file. Raises ModelError."""
+    path = Path(name) if name.endswith(".safetensors") else FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors")))
+        raise ModelError(f"no weights at {path}; give a path to a .safetensors file or one of: {known}")
+    try:
+        with safe_open(path, framework="np") as file:
+            about = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is not a safetensors file ({error}); was it downloaded whole?") from error
+    try:
+        architecture, config, side = about["architecture"], json.loads(about["config"]), int(about["side"])
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path} lacks metadata of ours ({error}); convert it, or use another file") from error
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Model(path, about.get("name", path.stem), architecture, config, side, digest, about)
