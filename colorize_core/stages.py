@@ -60,15 +60,12 @@ class InFlight:
 
 
 def scratch() -> Path:
-    """A folder of this process for local copies; those of processes that have died are removed."""
-    parent = Path(tempfile.gettempdir())
-    for old in parent.glob("autochrome-scratch-*"):
-        pid = int(old.name.rsplit("-", 1)[1])
-        if not Path(f"/proc/{pid}").exists():
+    """A new folder for local copies, readable by nobody else; those of processes that have died are removed."""
+    for old in Path(tempfile.gettempdir()).glob("autochrome-*-*"):
+        pid = old.name.split("-")[1]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
             shutil.rmtree(old, ignore_errors=True)
-    folder = parent / f"autochrome-scratch-{os.getpid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    return Path(tempfile.mkdtemp(prefix=f"autochrome-{os.getpid()}-"))
 
 
 def output_key(key: str, page: int, format: str) -> str:

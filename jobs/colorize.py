@@ -107,6 +107,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def inside(uri: str, root: str) -> bool:
+    """Whether one address lies below another, links of the file system followed."""
+    uri, root = (
+        f"file://{os.path.realpath(a.removeprefix('file://'))}" if a.startswith("file://") else a for a in (uri, root)
+    )
     return uri == root or uri.startswith(root.rstrip("/") + "/")
 
 

@@ -118,6 +118,8 @@ def test_impossible_wishes_are_refused_in_a_sentence(archive, tmp_path, capsys):
     ]:
         code, error = said(capsys, *arguments)
         assert code == 2 and error.startswith("cannot start: ") and sentence in error, (arguments, error)
+    (tmp_path / "link").symlink_to(archive)
+    assert said(capsys, archive, tmp_path / "link" / "color")[0] == 2
     (out / "photos").mkdir(parents=True, exist_ok=True)
     assert said(capsys, out / "photos", out)[0] == 2
     assert not list(archive.rglob(".autochrome*"))

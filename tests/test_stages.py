@@ -212,3 +212,14 @@ def test_a_name_that_is_no_text_is_rejected_by_name(archive, tmp_path):
     (record,) = colorize_here(make_task(tmp_path / "in", tmp_path / "out")).values()
     assert (record.key, record.status, record.error_class) == ("K\\xf6ln.tif", "rejected", "bad_name")
     write_records(make_task(tmp_path, tmp_path / "out").output, "run", [record])  # Parquet takes it
+
+
+def test_local_copies_of_the_dead_are_removed(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, alive = tmp_path / "autochrome-999999999-x", tmp_path / f"autochrome-{os.getpid()}-x"
+    dead.mkdir(), alive.mkdir()
+    (dead / "0").write_bytes(b"half a scan")
+    bench = Workbench(make_task(archive, tmp_path / "out"))
+    bench.sandbox.close()
+    assert not dead.exists() and alive.exists()
+    assert bench.scratch.parent == tmp_path and bench.scratch.stat().st_mode & 0o777 == 0o700
