@@ -756,6 +756,20 @@ def test_damaged_fax_is_refused(tmp_path):
     assert refusal(path) == "corrupt"
 
 
+@pytest.mark.parametrize("rows", [16, 10_000])
+def test_fax_that_two_decoders_fill_alike_is_refused(tmp_path, rows):
+    bilevel = gray_picture() > 128
+    bilevel[::3, ::5] ^= True
+    path = pillow_file(tmp_path / "a.tif", bilevel, "TIFF", compression="group4", tiffinfo={278: rows})
+    opened(path, np.where(bilevel, 100.0, 0.0))
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        offset, count = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    content[offset + count // 3 : offset + count] = b"\0" * (count - count // 3)
+    path.write_bytes(content)
+    assert refusal(path) == "corrupt"
+
+
 def test_a_size_that_is_no_number_is_refused(tmp_path):
     content = bytearray(raw_tiff(gray_picture(), 8))
     width = content.index(b"\0\1\4\0\1\0\0\0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 from pathlib import Path
@@ -31,6 +32,8 @@ MODES = {
 }
 CHANNELS = {"L": 1, "P": 1, "RGB": 3, "YCbCr": 3, "Lab": 3, "CMYK": 4}
 FAX = {2, 3, 4}
+GROUP4 = 4
+FAX_LIBERTY, FAX_PADDING = 0.02, 8  # share and bytes by which the code of another writer may differ in length
 OLD_JPEG, JPEG = 6, {7, 33007}
 FILLING = {22610, 34934}  # JPEG XR: its decoder fills what is missing and says nothing
 MAX_CHANNELS = 16
@@ -189,19 +192,40 @@ def _by_libtiff(path: Path, ifd: TiffPage, header: Header) -> Raster:
         _check_segments(path, ifd)
         image.load()
         samples = pillow.pixels(image)
-    if ifd.compression in FAX and not _fax_agrees(ifd, samples):
+    if ifd.compression in FAX and not _fax_is_sound(ifd, samples):
         raise Rejected("corrupt", "the fax-coded picture is damaged: get a good copy of the file")
     model = "gray" if samples.ndim == 2 else "rgb"
     return Raster(samples if samples.ndim == 2 else samples[..., :3], model, 255)
 
 
-def _fax_agrees(ifd: TiffPage, samples: np.ndarray) -> bool:
-    """Whether a second decoder sees the same picture. Both patch up damaged fax lines silently, but each in its way."""
+def _fax_is_sound(ifd: TiffPage, samples: np.ndarray) -> bool:
+    """Whether a second decoder sees the same picture, and Group 4 code of that picture is as long as what is stored.
+
+    Decoders patch up damaged fax lines with white and say nothing, each in its way. Group 4 code follows from the
+    picture but for small liberties; what was filled in takes hardly any.
+    """
+    black = (samples > 127) != (ifd.photometric == WHITE_IS_ZERO)  # as fax code has it: what is not 0
     try:
-        second = ifd.asarray().astype(bool)
+        if not np.array_equal(ifd.asarray().astype(bool), black):
+            return False
     except (ValueError, NotImplementedError):  # a dialect that only libtiff speaks
+        pass
+    if ifd.compression != GROUP4 or ifd.is_tiled:
         return True
-    return np.array_equal(second != (ifd.photometric == WHITE_IS_ZERO), samples > 127)
+    for strip, stored in enumerate(ifd.databytecounts):
+        again = _group4_length(black[strip * ifd.rowsperstrip : (strip + 1) * ifd.rowsperstrip])
+        if abs(stored - again) > FAX_LIBERTY * stored + FAX_PADDING:
+            return False
+    return True
+
+
+def _group4_length(black: np.ndarray) -> int:
+    """Bytes of the Group 4 code of a bilevel picture."""
+    sink = io.BytesIO()
+    Image.fromarray(black).save(sink, "TIFF", compression="group4", tiffinfo={278: black.shape[0]})
+    sink.seek(0)
+    with TiffFile(sink) as file:
+        return sum(file.pages.first.databytecounts)
 
 
 def _check_segments(path: Path, ifd: TiffPage) -> int:
