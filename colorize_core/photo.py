@@ -80,7 +80,7 @@ def read_header(path: Path, limits: Limits = DEFAULTS, page: int = 0) -> Header:
         raise Rejected(
             "too_large",
             f"{header.width:,} x {header.height:,} pixels are more than the limit of {limits.pixels:,}: "
-            "raise the limit or scale the scan down",
+            "raise --max-pixels and add --retry-failed, or scale the scan down",
         )
     if pixels > max(SPARSE_FROM, SPARSEST * size):
         raise Rejected("corrupt", f"{size:,} bytes cannot hold {pixels:,} pixels of a photograph: get a good copy")
