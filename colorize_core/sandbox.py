@@ -19,6 +19,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+SECRETIVE = ("AWS_", "RAY_", "GOOGLE_", "AZURE_")  # variables that a decoder has no business with
 START_SECONDS = 120  # importing the image libraries on a cold, busy disk
 
 
@@ -53,7 +54,7 @@ class Sandbox:
         if self._process is not None:
             return
         ours, theirs = socket.socketpair()
-        environment = os.environ | {
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRETIVE)} | {
             "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",

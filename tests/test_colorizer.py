@@ -65,6 +65,17 @@ def test_settings_travel_with_the_weights(shipped, tmp_path):
     assert not ab.any()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_agrees_with_the_cpu(shipped):
+    rng = np.random.default_rng(0)
+    photos = [rng.uniform(0, 100, shape).astype(np.float32) for shape in [(192, 192), (160, 224), (192, 192)]]
+    pairs = zip(Colorizer(shipped, "cuda").predict(photos), Colorizer(shipped).predict(photos), strict=True)
+    for (ab, doubt), (wanted, doubt_wanted) in pairs:
+        assert ab.shape == wanted.shape and np.abs(ab - wanted).max() < 1
+        assert doubt == pytest.approx(doubt_wanted, abs=0.01)
+
+
 def test_sky_is_bluer_than_the_ground(shipped):
     """A hazy picture of the plainest kind: the model has learned something."""
     y = np.linspace(0, 1, 192, dtype=np.float32)[:, None].repeat(256, 1)

@@ -21,6 +21,9 @@ class Worker:
     def pid(self) -> int:
         return os.getpid()
 
+    def secrets(self) -> list[str]:
+        return [value for value in os.environ.values() if "hush" in value]
+
     def crash(self) -> None:
         os.kill(os.getpid(), 11)
 
@@ -80,3 +83,10 @@ def test_the_child_ends_with_its_parent(sandbox):
     sandbox.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_credentials_stay_outside(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    box = Sandbox(Worker, 0, memory=300 << 20)
+    assert box.call("secrets", seconds=5) == []
+    box.close()

@@ -64,6 +64,13 @@ def test_put_replaces_and_the_version_tells(ready, tmp_path):
     assert not (tmp_path / "copy").exists()
 
 
+def test_what_is_deleted_is_gone_and_nothing_else(ready):
+    ready.put("notes/a", b"1")
+    ready.put("notes/ab", b"2")
+    ready.delete("notes/a")
+    assert not ready.exists("notes/a") and ready.read("notes/ab") == b"2"
+
+
 def test_a_prefix_is_the_beginning_of_a_key(ready):
     keys = {"records/run=1/a", "records/run=2/b", "records-old", "photos/x"}
     for key in keys:
