@@ -28,7 +28,7 @@ from colorize_core.recipe import Recipe
 from colorize_core.records import Record, Status
 from colorize_core.sandbox import Crashed, OutOfMemory, Sandbox, SandboxError
 from colorize_core.storage import Entry, SourceChanged, Store
-from colorize_core.weights import find
+from colorize_core.weights import ModelError, find
 
 PHOTOS = "photos"
 BYTES_PER_PIXEL = 6  # what a photo may cost at most; asking for more is the file's fault, or its depth's
@@ -215,10 +215,14 @@ def describe(record: Record, header: Header) -> None:
 class Predict:
     """Model inputs become ab."""
 
-    def __init__(self, model: str, device: str):
+    def __init__(self, model: str, digest: str, device: str):
+        """Load a model by name or path. Raises ModelError when the weights here are not those of the job."""
         from colorize_core.colorizer import Colorizer  # and torch, which the other two steps never load
 
-        self.colorizer = Colorizer(find(model), device)
+        found = find(model)
+        if found.digest != digest:
+            raise ModelError(f"{found.path} on {socket.gethostname()} differs from the job's; copy the same file there")
+        self.colorizer = Colorizer(found, device)
 
     def __call__(self, photos: Sequence[InFlight]) -> Sequence[InFlight]:
         """Fill in ``ab`` and the uncertainty of those photos that have a lightness."""

@@ -44,21 +44,19 @@ class Fused:
 
     def __init__(self, task: Task, model: str, device: str):
         self.task, bench = task, Workbench(task)
-        self.predict = Predict(model, device)
+        self.predict = Predict(model, task.recipe.model_digest, device)
         self.prepare, self.finish = Prepare(task, bench), Finish(task, bench)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
-        records = suspects.work_through(entries(block), lambda work: work[0].key, self._colorize, self._give_up)
+        records = suspects.work_through(
+            entries(block), key_of, self._colorize, lambda work, error: give_up(self.task, work, error)
+        )
         return store(self.task, records, suspects)
 
     def _colorize(self, work: tuple[Entry, int]) -> Iterator[Record]:
         for photo in self.prepare(*work):
             yield self.finish(self.predict([photo])[0])
-
-    def _give_up(self, work: tuple[Entry, int], error: WorkerDied) -> Record:
-        entry, attempt = work
-        return settle(start(self.task, entry, 0, attempt), Status.REJECTED, error)
 
 
 class PrepareBlock:
@@ -70,21 +68,20 @@ class PrepareBlock:
     def __call__(self, block: pa.Table) -> pa.Table:
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
         photos = suspects.work_through(
-            entries(block), lambda work: work[0].key, lambda work: self.prepare(*work), self._give_up
+            entries(block),
+            key_of,
+            lambda work: self.prepare(*work),
+            lambda work, error: InFlight(give_up(self.task, work, error)),
         )
         suspects.end()
         return pack(photos)
-
-    def _give_up(self, work: tuple[Entry, int], error: WorkerDied) -> InFlight:
-        entry, attempt = work
-        return InFlight(settle(start(self.task, entry, 0, attempt), Status.REJECTED, error))
 
 
 class PredictBatch:
     """The second step alone, on the accelerator."""
 
-    def __init__(self, model: str, device: str):
-        self.predict = Predict(model, device)
+    def __init__(self, model: str, digest: str, device: str):
+        self.predict = Predict(model, digest, device)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pack(self.predict(unpack(batch)))
@@ -112,6 +109,16 @@ def store(task: Task, records: list[Record], suspects: Suspects) -> pa.Table:
     write_records(task.output, task.run, records)
     suspects.end()
     return to_table(records)
+
+
+def key_of(work: tuple[Entry, int]) -> str:
+    return work[0].key
+
+
+def give_up(task: Task, work: tuple[Entry, int], error: WorkerDied) -> Record:
+    """The record of a scan that workers died on."""
+    entry, attempt = work
+    return settle(start(task, entry, 0, attempt), Status.REJECTED, error)
 
 
 def entries(block: pa.Table) -> Iterator[tuple[Entry, int]]:
@@ -179,9 +186,10 @@ def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: flo
     if workers.split:
         half = workers.cpus // 2
         accelerators = int(ray.cluster_resources()["GPU"]) if gpus else 1
+        digest = task.recipe.model_digest
         on_device = {"batch_size": BATCH, "num_cpus": 0, "num_gpus": gpus}
         dataset = in_pool(dataset, half, PrepareBlock, task)
-        dataset = in_pool(dataset, accelerators, PredictBatch, model, workers.device, **on_device)
+        dataset = in_pool(dataset, accelerators, PredictBatch, model, digest, workers.device, **on_device)
         dataset = in_pool(dataset, workers.cpus - half, FinishBlock, task)
     else:
         size = min(workers.cpus, dataset.num_blocks())

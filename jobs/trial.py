@@ -18,7 +18,11 @@ def try_out(plan: Plan, task: Task, model: str, workers: int) -> str:
     """Pixels and time that a plan would take, from scans drawn evenly from it."""
     task = replace(task, output=Store("memory://autochrome-dry-run"))
     bench = Workbench(task)
-    prepare, finish, predict = Prepare(task, bench), Finish(task, bench), Predict(model, "cpu")
+    prepare, finish, predict = (
+        Prepare(task, bench),
+        Finish(task, bench),
+        Predict(model, task.recipe.model_digest, "cpu"),
+    )
     drawn = plan.todo[:: max(1, len(plan.todo) // SAMPLE)][:SAMPLE]
     records: list[Record] = []
     began = time.perf_counter()

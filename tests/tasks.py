@@ -55,7 +55,11 @@ def write_archive(folder: Path) -> list[str]:
 def colorize_here(task: Task, keys: list[str] | None = None) -> dict:
     """Run the three stages in this process; gives the records by (key, page)."""
     bench = Workbench(task)
-    prepare, finish, predict = Prepare(task, bench), Finish(task, bench), Predict(task.recipe.model, "cpu")
+    prepare, finish, predict = (
+        Prepare(task, bench),
+        Finish(task, bench),
+        Predict(task.recipe.model, task.recipe.model_digest, "cpu"),
+    )
     records = {}
     for entry in task.source.list():
         if keys is None or entry.key in keys:

@@ -17,9 +17,9 @@ from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits, open_photo
 from colorize_core.records import write_records
 from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
-from colorize_core.stages import Finish, InFlight, Predict, Prepare, Workbench, output_key, start, verdict
+from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, Workbench, output_key, start, verdict
 from colorize_core.storage import Entry
-from colorize_core.weights import find
+from colorize_core.weights import ModelError, find
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,10 @@ def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
     write_archive(folder)
     return folder
+
+
+def predict(task: Task) -> Predict:
+    return Predict(task.recipe.model, task.recipe.model_digest, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +121,7 @@ def test_split_stages_give_the_same_bytes(archive, done, tmp_path):
     for photo in photos:
         photo.path = None  # prepared elsewhere
     finish = Finish(task)
-    for record in map(finish, Predict(task.recipe.model, "cpu")(photos)):
+    for record in map(finish, predict(task)(photos)):
         assert record.output_sha256 == first[record.key, record.page].output_sha256
         assert record.status == first[record.key, record.page].status
     assert not list(finish.bench.scratch.iterdir())
@@ -130,7 +134,7 @@ def test_a_scan_that_changes_between_the_stages_fails_and_is_not_colored(archive
     (photo,) = Prepare(task)(task.source.stat("box 1/portrait.jpg"), 1)
     photo.path = None
     (folder / "box 1" / "portrait.jpg").write_bytes((folder / "color.jpg").read_bytes())
-    record = Finish(task)(Predict(task.recipe.model, "cpu")([photo])[0])
+    record = Finish(task)(predict(task)([photo])[0])
     assert record.status == "failed" and record.output_key is None
     assert not list((tmp_path / "out").rglob("*.jpg"))
 
@@ -203,7 +207,12 @@ def test_color_does_not_depend_on_neighbors():
 
 def test_settled_photos_pass_through_predict():
     settled = InFlight(start(make_task("/", "memory://x"), Entry("a", 1, "e"), 0, 1))
-    assert Predict("autochrome-s", "cpu")([settled])[0].ab is None
+    assert predict(make_task("/", "memory://x"))([settled])[0].ab is None
+
+
+def test_other_weights_than_the_job_s_are_refused():
+    with pytest.raises(ModelError, match="differs from the job's"):
+        Predict("autochrome-s", "0" * 64, "cpu")
 
 
 def test_a_name_that_is_no_text_is_rejected_by_name(archive, tmp_path):
