@@ -20,7 +20,6 @@ from colorize_core.raster import Raster
 
 MAX_SCANS = 256  # a progressive file needs about ten; each one costs a pass over the whole picture
 PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 
