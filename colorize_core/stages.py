@@ -6,11 +6,7 @@ a cluster they run in pools of their own, and between them only a small lightnes
 
 from __future__ import annotations
 
-import itertools
-import os
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,14 +17,15 @@ import numpy as np
 
 from colorize_core import derivative
 from colorize_core.color import Tone
-from colorize_core.darkroom import Darkroom, Negative, Print
+from colorize_core.darkroom import Negative, Print
 from colorize_core.keys import readable, safe_key
 from colorize_core.photo import Header, Limits, Rejected
 from colorize_core.recipe import Recipe
 from colorize_core.records import Record, Status
-from colorize_core.sandbox import Crashed, OutOfMemory, Sandbox, SandboxError
+from colorize_core.sandbox import OutOfMemory, SandboxError
 from colorize_core.storage import Entry, SourceChanged, Store
 from colorize_core.weights import ModelError, find
+from colorize_core.workbench import Workbench
 
 PHOTOS = "photos"
 BYTES_PER_PIXEL = 6  # what a photo may cost at most; asking for more is the file's fault, or its depth's
@@ -59,15 +56,6 @@ class InFlight:
     path: Path | None = field(default=None, repr=False)  # the local copy, when the next step runs in the same worker
 
 
-def scratch() -> Path:
-    """A new folder for local copies, readable by nobody else; those of processes that have died are removed."""
-    for old in Path(tempfile.gettempdir()).glob("autochrome-*-*"):
-        pid = old.name.split("-")[1]
-        if pid.isdecimal() and not Path("/proc", pid).exists():
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"autochrome-{os.getpid()}-"))
-
-
 def output_key(key: str, page: int, format: str) -> str:
     """Where the derivative of a page lies under the output root.
 
@@ -79,37 +67,6 @@ def output_key(key: str, page: int, format: str) -> str:
     if page or (dot and stem and last.isdecimal()):
         name = f"{name}.page-{page + 1}"
     return f"{PHOTOS}/{name}.{derivative.extension(format)}"
-
-
-class Workbench:
-    """A worker's sandbox with a darkroom in it, and the translation of its failures into records."""
-
-    def __init__(self, task: Task):
-        self.task = task
-        self.scratch = scratch()
-        self._numbers = itertools.count()
-        self.sandbox = Sandbox(Darkroom, task.limits, memory=task.memory)
-        self.sandbox.start()
-
-    def call(self, method: str, *args, pixels: int = 0):
-        """A darkroom method, tried again in a fresh sandbox after a crash: it may not have been the photo's doing."""
-        seconds = self.task.seconds + pixels / 2e6
-        try:
-            return self.sandbox.call(method, *args, seconds=seconds)
-        except Crashed:
-            return self.sandbox.call(method, *args, seconds=seconds)
-
-    def new_path(self) -> Path:
-        """A path never used before: the darkroom knows photos by their path."""
-        return self.scratch / f"{next(self._numbers)}"
-
-    def copy(self, entry: Entry, path: Path) -> str:
-        """Copy a scan to a local path; gives its SHA-256. Raises StorageError, and Rejected for too large a file."""
-        limit = self.task.limits.file_bytes
-        if entry.size > limit:
-            message = f"{entry.size / 1e9:.2f} GB is over the limit of {limit / 1e9:g} GB"
-            raise Rejected("too_large", f"{message}; raise --max-gigabytes and add --retry-failed")
-        return self.task.source.fetch(entry, path)
 
 
 def start(task: Task, entry: Entry, page: int, attempt: int) -> Record:

@@ -20,9 +20,10 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from colorize_core.plan import Plan
 from colorize_core.records import SCHEMA, Record, Status, to_table, write_records
-from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, Workbench, settle, start
+from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, settle, start
 from colorize_core.storage import Entry
 from colorize_core.suspects import Suspects, WorkerDied
+from colorize_core.workbench import Workbench
 from jobs.workers import Workers
 
 BLOCK = 32  # photos that are redone when their worker dies, and that share a file of records

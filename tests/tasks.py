@@ -13,9 +13,10 @@ from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits
 from colorize_core.provenance import Label
 from colorize_core.recipe import Recipe
-from colorize_core.stages import Finish, Predict, Prepare, Task, Workbench
+from colorize_core.stages import Finish, Predict, Prepare, Task
 from colorize_core.storage import Store
 from colorize_core.weights import DEFAULT, find
+from colorize_core.workbench import Workbench
 
 GB = 1 << 30
 JPEG, USUAL = Encoding(), Limits()

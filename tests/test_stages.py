@@ -17,9 +17,10 @@ from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits, open_photo
 from colorize_core.records import write_records
 from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
-from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, Workbench, output_key, start, verdict
+from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, output_key, start, verdict
 from colorize_core.storage import Entry
 from colorize_core.weights import ModelError, find
+from colorize_core.workbench import Workbench
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,73 @@
+"""A worker's bench: a folder for local copies, and a sandbox for whoever handles their bytes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+from colorize_core.darkroom import Darkroom
+from colorize_core.photo import Limits, Rejected
+from colorize_core.sandbox import Crashed, Sandbox
+from colorize_core.storage import Entry, Store
+
+
+class Work(Protocol):
+    """What a bench must know of the job: where photos come from, and what one photo may cost."""
+
+    @property
+    def source(self) -> Store: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def seconds(self) -> float:
+        """For one step on one photo, half a second per megapixel on top."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes."""
+
+
+class Workbench:
+    """Local copies of photos, and ``kind(limits, *args)`` in a sandbox to work on them."""
+
+    def __init__(self, work: Work, kind: type = Darkroom, *args: Any):
+        self.work = work
+        self.scratch = scratch()
+        self._numbers = itertools.count()
+        self.sandbox = Sandbox(kind, work.limits, *args, memory=work.memory)
+        self.sandbox.start()
+
+    def call(self, method: str, *args: Any, pixels: int = 0) -> Any:
+        """A method in the sandbox, tried again in a fresh one after a crash: it may not have been the photo's doing."""
+        seconds = self.work.seconds + pixels / 2e6
+        try:
+            return self.sandbox.call(method, *args, seconds=seconds)
+        except Crashed:
+            return self.sandbox.call(method, *args, seconds=seconds)
+
+    def new_path(self) -> Path:
+        """A path never used before: the darkroom knows photos by their path."""
+        return self.scratch / f"{next(self._numbers)}"
+
+    def copy(self, entry: Entry, path: Path) -> str:
+        """Copy a photo to a local path; gives its SHA-256. Raises StorageError, and Rejected for too large a file."""
+        limit = self.work.limits.file_bytes
+        if entry.size > limit:
+            message = f"{entry.size / 1e9:.2f} GB is over the limit of {limit / 1e9:g} GB"
+            raise Rejected("too_large", f"{message}; raise --max-gigabytes and add --retry-failed")
+        return self.work.source.fetch(entry, path)
+
+
+def scratch() -> Path:
+    """A new folder for local copies, readable by nobody else; those of processes that have died are removed."""
+    for old in Path(tempfile.gettempdir()).glob("autochrome-*-*"):
+        pid = old.name.split("-")[1]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"autochrome-{os.getpid()}-"))
