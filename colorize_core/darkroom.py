@@ -56,7 +56,7 @@ class Darkroom:
         """Decode a page and shrink it for a model of the given input side. Raises Rejected."""
         photo = self._open(path, page)
         height, width = photo.codes.shape
-        return Negative(photo.header, width, height, self._tone(photo), shrink(photo.codes, photo.lut, side))
+        return Negative(photo.header, width, height, photo.tone(), shrink(photo.codes, photo.lut, side))
 
     def finish(
         self,
@@ -103,10 +103,3 @@ class Darkroom:
             self._opened = None  # free it before the next one is decoded
             self._opened = path, page, open_photo(path, self.limits, page)
         return self._opened[2]
-
-    def _tone(self, photo: Photo) -> color.Tone:
-        if photo.ab is None:
-            return color.Tone.NEUTRAL
-        size = photo.ab.shape[1], photo.ab.shape[0]
-        small = photo.lut[cv2.resize(photo.codes, size, interpolation=cv2.INTER_AREA)]
-        return color.classify_tone(np.dstack([small, photo.ab]))

@@ -23,7 +23,7 @@ __all__ = ["Header", "Limits", "Photo", "Rejected", "open_photo", "read_header"]
 DEFAULTS = Limits()
 SPARSEST = 10_000  # pixels per byte of file: no photograph comes near, deflate at its best packs 8,256 bilevel ones
 SPARSE_FROM = 64_000_000  # pixels
-SMALL = 256  # long side of the copy that tells the tone
+SMALL = 256  # long side of the copy that tells the tone and serves as thumbnail
 LIGHT_STEPS = 1 << 18  # steps of Y; the coarsest, at black, is 0.0035 of L
 LUMINANCE = np.array(color.XYZ_FROM_RGB[1])
 
@@ -57,6 +57,22 @@ class Photo:
     def lightness(self, rows: slice = slice(None)) -> np.ndarray:
         """L in 0..100 of some rows: float32 (n, W)."""
         return self.lut[self.codes[rows]]
+
+    def small_lab(self) -> np.ndarray:
+        """Lab of a copy of at most 256 pixels, shrunk by area averaging: float32 (h, w, 3). Gray has a and b of 0."""
+        height, width = small_size(self.height, self.width) if self.ab is None else self.ab.shape[:2]
+        lightness = self.lut[cv2.resize(self.codes, (width, height), interpolation=cv2.INTER_AREA)]
+        return np.dstack([lightness, np.zeros((height, width, 2), np.float32) if self.ab is None else self.ab])
+
+    def tone(self) -> color.Tone:
+        """What the colors say the photo is a scan of."""
+        return color.Tone.NEUTRAL if self.ab is None else color.classify_tone(self.small_lab())
+
+
+def small_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the small copy of a picture: the long side is at most SMALL, and never enlarged."""
+    scale = min(1, SMALL / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def read_header(path: Path, limits: Limits = DEFAULTS, page: int = 0) -> Header:
@@ -237,9 +253,7 @@ def _channel_luminance(raster: Raster, profile: bytes | None) -> np.ndarray | No
 
 def _small_ab(raster: Raster, profile: bytes | None) -> np.ndarray:
     """Lab a and b of the picture shrunk by area averaging to at most SMALL pixels: float32 (h, w, 2)."""
-    height, width = raster.samples.shape[:2]
-    scale = min(1, SMALL / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = small_size(*raster.samples.shape[:2])[::-1]
     planes = (np.ascontiguousarray(raster.samples[..., channel]) for channel in range(raster.samples.shape[2]))
     small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes], -1)
     if raster.model == "lab":

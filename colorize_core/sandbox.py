@@ -107,11 +107,11 @@ class Sandbox:
 
     def close(self) -> None:
         """End the child, whatever it is doing."""
-        if self._link is not None:
-            self._link.close()
-        if self._process is not None:
+        if self._process is not None:  # before its link: it would complain of a broken one
             self._process.kill()
             self._process.wait()
+        if self._link is not None:
+            self._link.close()
         self._process = self._link = None
 
     def __del__(self) -> None:

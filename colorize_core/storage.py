@@ -42,7 +42,17 @@ from colorize_core.places.trouble import (
     retry_after,
 )
 
-__all__ = ["AccessDenied", "Damaged", "Entry", "NotFound", "SourceChanged", "StorageError", "Store", "safe_key"]
+__all__ = [
+    "AccessDenied",
+    "Damaged",
+    "Entry",
+    "NotFound",
+    "SourceChanged",
+    "StorageError",
+    "Store",
+    "inside",
+    "safe_key",
+]
 
 READ_TIMEOUT = 60.0  # seconds without a byte
 BACKOFF = 0.5  # seconds before the second attempt; doubles from there
@@ -178,6 +188,14 @@ class Store:
             if (explained := explain(error, uri)) is None:
                 raise
             raise explained from error
+
+
+def inside(uri: str, root: str) -> bool:
+    """Whether one normalized address lies below another or is the same, links of the file system followed."""
+    uri, root = (
+        f"file://{os.path.realpath(a.removeprefix('file://'))}" if a.startswith("file://") else a for a in (uri, root)
+    )
+    return uri == root or uri.startswith(root.rstrip("/") + "/")
 
 
 def _open(uri: str, timeout: float) -> tuple[str, Place]:

@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from colorize_core.derivative import Encoding
@@ -25,8 +23,9 @@ from colorize_core.plan import ManifestError, Plan, history, make_plan, read_man
 from colorize_core.provenance import SOURCE_TYPES, Label
 from colorize_core.recipe import Recipe
 from colorize_core.stages import Task
-from colorize_core.storage import Entry, NotFound, StorageError, Store
+from colorize_core.storage import Entry, NotFound, StorageError, Store, inside
 from colorize_core.weights import DEFAULT, ModelError, find
+from jobs.interruption import stoppable
 from jobs.runlog import RunLog, allowed_failures
 from jobs.trial import try_out
 from jobs.workers import Impossible, memory_per_scan, start_workers
@@ -106,14 +105,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def inside(uri: str, root: str) -> bool:
-    """Whether one address lies below another, links of the file system followed."""
-    uri, root = (
-        f"file://{os.path.realpath(a.removeprefix('file://'))}" if a.startswith("file://") else a for a in (uri, root)
-    )
-    return uri == root or uri.startswith(root.rstrip("/") + "/")
-
-
 def open_stores(args: argparse.Namespace) -> tuple[Store, Store]:
     """Both ends, reached and allowed. Raises Impossible."""
     try:
@@ -166,20 +157,6 @@ def find_work(args: argparse.Namespace, source: Store, output: Store, recipe: Re
     if not plan.listed:
         raise Impossible(f"no scans in {args.manifest or source.root}; is the path right, and --include?")
     return plan
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Let SIGTERM stop the job as cleanly as Ctrl-C does."""
-
-    def stop(*_) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def main(arguments: list[str] | None = None) -> int:

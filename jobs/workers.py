@@ -36,9 +36,11 @@ def start_workers(wanted: int | None, device: str, stages: str) -> Workers:
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
         resources = ray.cluster_resources()
         return choose_workers(wanted, device, stages, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
-    import torch
+    gpus = 0
+    if device != "cpu":
+        import torch
 
-    gpus = torch.cuda.device_count()
+        gpus = torch.cuda.device_count()
     cpus = wanted or max(os.cpu_count() or 1, 2 if stages == "split" else 1)
     workers = choose_workers(wanted, device, stages, cpus, gpus)
     # The name says otherwise, but on every system this makes Ray's own daemons listen on loopback only.

@@ -8,23 +8,19 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-import jinja2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colorize_core import __version__
 from colorize_core.ledger import current, read_records
 from colorize_core.records import Status
-from colorize_core.report import doubt, plots, sample
+from colorize_core.report import doubt, html, plots, sample
 from colorize_core.report.pictures import Pair, make_pair
 from colorize_core.runs import STALLED, read_runs, state
 from colorize_core.storage import StorageError, Store
 from colorize_core.text import visible
 
-TEMPLATES = Path(__file__).parent / "templates"
 PAGE = "report/index.html"
 THREADS = 4
 SHOWN_RUNS = 12
@@ -77,7 +73,7 @@ def write_report(store: Store, max_photos: int = 60) -> Report:
     photos = current(table)
     groups, unreadable = _hang(store, runs, sample.choose(photos, max_photos))
     rows, listed = doubt.attention(photos)
-    html = render(
+    page = render(
         output=store.root,
         runs=_runs(runs),
         figures=_figures(photos, runs),
@@ -88,31 +84,22 @@ def write_report(store: Store, max_photos: int = 60) -> Report:
         plots=draw_plots(photos),
         made_at=datetime.now(UTC),
     )
-    store.put(PAGE, html.encode(), "text/html; charset=utf-8")
+    store.put(PAGE, page.encode(), "text/html; charset=utf-8")
     shown = sum(len(group["plates"]) for group in groups)
     return Report(store.uri(PAGE), photos.num_rows, shown, listed, unreadable)
 
 
-def render(**context) -> str:
+def render(rows: list[list], **context) -> str:
     """The page as HTML. Scripts other than the page's own are refused by its content security policy."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"moment": _moment, "number": lambda n: f"{n:,}"}
-    script = (TEMPLATES / "page.js").read_text()
-    return environment.get_template("page.html").render(
-        **{name: value for name, value in context.items() if name != "rows"},
-        style=(TEMPLATES / "page.css").read_text(),
+    script = (html.TEMPLATES / "page.js").read_text()
+    return html.render(
+        "page.html",
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        rows=doubt.embed(context["rows"]),
-        row_count=len(context["rows"]),
+        rows=doubt.embed(rows),
+        row_count=len(rows),
         explanation=doubt.EXPLANATION,
-        version=__version__,
+        **context,
     )
 
 
@@ -286,10 +273,3 @@ def _rate(per_second: float | None) -> dict | None:
     unit, factor = next((u for u in units if per_second * u[1] >= 1), units[-1])
     number = per_second * factor
     return {"number": f"{number:,.0f}" if number >= 100 else f"{number:.3g}", "unit": unit}
-
-
-def _moment(time: datetime | str | None) -> str:
-    if time is None:
-        return "at an unknown time"
-    time = datetime.fromisoformat(time) if isinstance(time, str) else time
-    return time.astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")
