@@ -9,6 +9,7 @@ another color model is ignored.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -211,11 +212,17 @@ def _to_linear(samples: np.ndarray, raster: Raster, profile: bytes | None) -> np
     return color.srgb_to_linear(unit)
 
 
+@cache
+def _lightness_codes() -> np.ndarray:
+    """L in 0..65535 of every step of luminance: uint16 (LIGHT_STEPS,)."""
+    return np.round(_luminance_to_lightness(np.arange(LIGHT_STEPS) / (LIGHT_STEPS - 1)) * 655.35).astype(np.uint16)
+
+
 def _luminance_codes(raster: Raster, profile: bytes | None) -> np.ndarray:
     """L of an rgb or cmyk raster in 0..65535: (H, W) uint16."""
     samples = raster.samples
     codes = np.empty(samples.shape[:2], np.uint16)
-    table = np.round(_luminance_to_lightness(np.arange(LIGHT_STEPS) / (LIGHT_STEPS - 1)) * 655.35).astype(np.uint16)
+    table = _lightness_codes()
     shares = _channel_luminance(raster, profile) if raster.model == "rgb" else None
     for rows in strips(samples.shape):
         part = samples[rows]

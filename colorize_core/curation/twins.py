@@ -1,8 +1,8 @@
 """Near duplicates among photographs: one picture saved, sized, lit or trimmed in several ways.
 
 Difference hashes find the candidates, signatures confirm them with brightness and contrast set aside. The limits were
-measured on photographs: a second copy that is recompressed, shrunk, brighter, darker, warmer or trimmed by 2 % is found
-in 95 % of cases or more, and of 20,983 photographs 28 pairs are called alike, all of them the same scene.
+measured on 1,000 photographs: of copies recompressed, shrunk, lighter, darker or trimmed by 2 % at least 96 % are
+found, of those with warmer colors 91 %. Of 20,983 photographs 26 are called copies, each of the same scene as its twin.
 """
 
 from __future__ import annotations
