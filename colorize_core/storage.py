@@ -140,7 +140,7 @@ class Store:
             self._place.put(key, stream, content_type, lambda call: self._attempt(uri, call))
 
     def delete(self, key: str) -> None:
-        """Remove one object. Jobs remove only their own notes: never a scan, a derivative or a record."""
+        """Remove one object. Jobs remove only what they can make again: never a scan, a derivative or a record."""
         self._attempt(self.uri(key), lambda: self._place.delete(key))
 
     def check(self, write: bool = False) -> None:

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from colorize_core.curation.assembly import NEAREST
 from colorize_core.curation.clusters import Clusters, fit, read_clusters, write_clusters
-from colorize_core.curation.dataset import CLUSTERS_JSON, CLUSTERS_TENSORS, DATASET, DROPPED, FAILED
+from colorize_core.curation.dataset import CLUSTERS_JSON, CLUSTERS_TENSORS, DATASET, DROPPED, FAILED, prune
 from colorize_core.curation.examine import Rules
 from colorize_core.curation.features import FEATURES
 from colorize_core.curation.selection import Selection, examined, select, unexamined
@@ -119,26 +119,22 @@ def reuse(args: argparse.Namespace, output: Store) -> Clusters | None:
 
 
 class Meter:
-    """The line on the terminal while photographs are examined."""
+    """The line on the terminal while photographs go by."""
 
-    def __init__(self, planned: int):
-        self.planned, self.done, self.failed = planned, 0, 0
-        self.began = time.monotonic()
-        self._told = self.began
+    def __init__(self, planned: int, done: str):
+        self.planned, self.word, self.done = planned, done, 0
+        self.began = self._told = time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-    def add(self, reasons: list[str | None]) -> None:
-        self.done += len(reasons)
-        self.failed += reasons.count(FAILED)
-        if time.monotonic() - self._told > REFRESH_SECONDS or self.done >= self.planned:
-            self._told = time.monotonic()
-            rate = self.done / max(self._told - self.began, 1e-9)
-            left = duration((self.planned - self.done) / rate)
-            share = self.done / self.planned
-            print(f"{self.done:,}/{self.planned:,} examined ({share:.0%})  {rate:.1f}/s  about {left} left", flush=True)
+    def add(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self._told > REFRESH_SECONDS or (count and self.done >= self.planned):
+            self._told = now
+            rate = self.done / max(now - self.began, 1e-9)
+            left, share = duration((self.planned - self.done) / rate), self.done / self.planned
+            print(
+                f"{self.done:,}/{self.planned:,} {self.word} ({share:.0%})  {rate:.1f}/s  about {left} left", flush=True
+            )
 
 
 def find_clusters(args: argparse.Namespace, output: Store, selection: Selection, cpus: int) -> tuple[Clusters, dict]:
@@ -179,17 +175,22 @@ def summarize(parts: list[dict], selection: Selection, clusters: Clusters) -> di
 
 def work(args: argparse.Namespace, survey: Survey, listing: pa.Table, todo: pa.Table, cpus: int, about: dict) -> dict:
     """Examine, select, cluster, assemble; gives the summary as stored in clusters.json."""
-    output, meter = survey.output, Meter(len(todo))
+    output, began, meter = survey.output, time.monotonic(), Meter(len(todo), "examined")
     for reasons in curation.examine(todo, survey, cpus):
-        meter.add(reasons)
+        meter.add(len(reasons))
     selection = select(output, examined(output, listing, survey.digest))
     clusters = reuse(args, output)
     if clusters is None:
         clusters, fitted = find_clusters(args, output, selection, cpus)
     else:
         fitted = {name: earlier.get(name) for earlier in [read_summary(output)] for name in ("fitted_on", "silhouette")}
-    parts = list(curation.assemble(output, selection, cpus))
-    summary = summarize(parts, selection, clusters) | fitted | about | {"seconds": round(meter.seconds, 1)}
+    parts, meter = [], Meter(len(selection.table), "sorted")
+    for part in curation.assemble(output, selection, cpus):
+        parts.append(part)
+        meter.add(part["rows"])
+    prune(output, (part["file"] for part in parts))
+    seconds = round(time.monotonic() - began, 1)
+    summary = summarize(parts, selection, clusters) | fitted | about | {"seconds": seconds}
     output.put(CLUSTERS_JSON, json.dumps(summary, indent=2).encode(), "application/json")
     return summary
 

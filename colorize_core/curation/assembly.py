@@ -45,6 +45,8 @@ class Assemble:
         write_block(self.output, DATASET, file, dataset, {DIGEST: self.clusters.digest})
         write_block(self.output, DROPPED, file, _dropped(table.take(pa.array(dropped, pa.int32())), twin_of))
         return {
+            "file": file,
+            "rows": len(kept) + len(dropped),
             "sizes": np.bincount(labels, minlength=self.clusters.k).tolist(),
             "splits": {name: splits.count(name) for name in ("train", "val", "test")},
             "nearest": [_nearest(labels == k, distances, digests) for k in range(self.clusters.k)],

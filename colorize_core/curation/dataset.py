@@ -123,6 +123,15 @@ def write_block(store: Store, folder: str, name: str, table: pa.Table, metadata:
     store.put(f"{folder}/{name}", sink.getvalue(), "application/vnd.apache.parquet")
 
 
+def prune(store: Store, names: Iterable[str]) -> None:
+    """Remove the files of ``dataset/`` and ``dropped/`` other than these: what they held is gone or is in these."""
+    names = set(names)
+    for folder in (DATASET, DROPPED):
+        for name in blocks(store, folder):
+            if name not in names:
+                store.delete(f"{folder}/{name}")
+
+
 def block_name(rows: Iterable[tuple[str, str]], rules: str) -> str:
     """A file name for the examination of some (key, etag): the same for the same photographs under the same rules."""
     return hashlib.sha1(repr((rules, list(rows))).encode()).hexdigest()[:20] + ".parquet"

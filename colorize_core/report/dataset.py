@@ -44,7 +44,7 @@ DROPPED = ("key", "url", "reason", "message", "twin_of", "sha256", "thumbnail")
 
 REASONS = {
     "grayscale": "There is no color in it, so there is no color to learn from it.",
-    "toned": "A print of one tone, such as sepia or cyanotype: its tint says nothing about the colors of the scene.",
+    "toned": "One hue that follows lightness, as on a sepia print or in fog: it tells little of the colors of things.",
     "tiny": "Its shorter side has too few pixels.",
     "bordered": "A border, a mount or a scanner’s bed takes up too much of it.",
     "near_duplicate": "Almost the same picture as one that was kept: another size, another cut, another encoding.",

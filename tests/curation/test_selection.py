@@ -9,11 +9,14 @@ import pytest
 
 from colorize_core.curation.dataset import (
     DATASET,
+    DROPPED,
     EXAMINED,
     EXAMINED_SCHEMA,
     FAILED,
     SCHEMA,
+    blocks,
     lot,
+    prune,
     split_of,
     write_block,
 )
@@ -138,6 +141,19 @@ def test_splits_have_their_shares_and_do_not_depend_on_the_lot():
     assert abs(counts["test"] / 20_000 - 0.05) < 0.006 and abs(counts["val"] / 20_000 - 0.05) < 0.006
     first = sorted(range(20_000), key=lambda n: lot(digest(n)))[:4_000]
     assert abs(sum(splits[n] == "train" for n in first) / 4_000 - 0.9) < 0.02
+
+
+def test_files_whose_photographs_are_gone_leave_the_dataset(store):
+    for folder in (DATASET, DROPPED):
+        for name in ("a.parquet", "b.parquet"):
+            write_block(store, folder, name, SCHEMA.empty_table())
+    put(store, "b", [row(1)])
+    prune(store, ["a.parquet"])
+    assert [blocks(store, folder) for folder in (DATASET, DROPPED, EXAMINED)] == [
+        ["a.parquet"],
+        ["a.parquet"],
+        ["b.parquet"],
+    ]
 
 
 def test_a_damaged_file_is_named(store):
