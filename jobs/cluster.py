@@ -37,7 +37,7 @@ from colorize_core.report.dataset import write_dataset_report
 from colorize_core.storage import StorageError, Store, inside
 from jobs import curation
 from jobs.interruption import stoppable
-from jobs.runlog import allowed_failures, duration
+from jobs.runlog import allowed_failures, bound, duration
 from jobs.workers import Impossible, memory_per_scan, start_workers
 
 SECONDS = 60  # for the examination of one photograph, half a second per megapixel on top
@@ -64,8 +64,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--refit", action="store_true", help="find clusters anew, though OUTPUT has some")
     add("--min-side", type=int, default=Rules().min_side, metavar="PX", help="drop photographs whose shorter side is "
         "less (default %(default)s)")  # fmt: skip
-    add("--max-failed", default="1%", metavar="N|P%", help="photographs that storage may fail to give and the job "
-        "still exits with 0 (default 1%%)")  # fmt: skip
+    add("--max-failed", type=bound, default="1%", metavar="N|P%", help="photographs that storage may fail to give and "
+        "the job still exits with 0 (default 1%%)")  # fmt: skip
     add("--workers", type=int, metavar="N", help="CPU workers (default: every CPU of the cluster)")
     add("--memory", type=float, metavar="GB", help="memory that one photograph may take (default: a worker's share of "
         "80 %% of the machine's)")  # fmt: skip
@@ -74,10 +74,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--clusters starts at 2")
     if args.min_side < 1 or (args.workers is not None and args.workers < 1):
         parser.error("--min-side and --workers start at 1")
-    try:
-        allowed_failures(args.max_failed, 100)
-    except ValueError:
-        parser.error("--max-failed takes a count such as 20, or a share such as 1%")
     return args
 
 

@@ -26,7 +26,7 @@ from colorize_core.stages import Task
 from colorize_core.storage import Entry, NotFound, StorageError, Store, inside
 from colorize_core.weights import DEFAULT, ModelError, find
 from jobs.interruption import stoppable
-from jobs.runlog import RunLog, allowed_failures
+from jobs.runlog import RunLog, bound
 from jobs.trial import try_out
 from jobs.workers import Impossible, memory_per_scan, start_workers
 
@@ -73,7 +73,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="TERM", help="IPTC term on every result: %(choices)s (default %(default)s)")  # fmt: skip
 
     add = parser.add_argument_group("bounds").add_argument
-    add("--max-failed", default="1%", metavar="N|P%", help="failures that still exit with 0 (default 1%%)")
+    add("--max-failed", type=bound, default="1%", metavar="N|P%", help="failures that still exit with 0 (default 1%%)")
     add("--max-pixels", type=float, default=1e9, metavar="N", help="reject larger scans (default 1e9, 1 gigapixel)")
     add("--max-gigabytes", type=float, default=8, metavar="GB", help="reject larger files (default %(default)s)")
     add("--decode-timeout", type=float, default=60, metavar="S", help=TIMEOUT_HELP)
@@ -98,10 +98,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--retry-failed chooses the scans by itself; leave out --force and --manifest")
     if args.run and not args.run.replace("-", "").replace("_", "").isalnum():
         parser.error("--run takes letters, digits, - and _")
-    try:
-        allowed_failures(args.max_failed, 100)
-    except ValueError:
-        parser.error("--max-failed takes a count such as 20, or a share such as 1%")
     return args
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from scrapy.downloadermiddlewares.retry import get_retry_request
@@ -68,40 +68,35 @@ class Commons(Archive):
             return
         self.visited.add(category)
         files = FILES | {"gcmtitle": f"Category:{category}"} | ({"iiurlwidth": str(self.width)} if self.width else {})
-        yield self.query(files, self.parse_files, category=category)
+        yield self.query(files, self.files, category=category)
         if level < self.depth:
             below = SUBCATEGORIES | {"cmtitle": f"Category:{category}"}
-            yield self.query(below, self.parse_subcategories, level=level)
+            yield self.query(below, self.subcategories, level=level)
 
-    def query(self, wanted: dict[str, str], callback: Any, **context: Any) -> Request:
+    def query(self, wanted: dict[str, str], take: Callable, **context: Any) -> Request:
         url = add_or_replace_parameters(self.api, ASKED | wanted)
-        return self.ask(url, callback, wanted=wanted, **context)
+        return self.ask(url, self.parse, wanted=wanted, take=take, context=context)
 
-    async def parse_files(self, response: Response, wanted: dict[str, str], category: str) -> AsyncIterator[Any]:
+    async def parse(self, response: Response, wanted: dict, take: Callable, context: dict) -> AsyncIterator[Any]:
+        """One part of an answer: what ``take`` finds in it, and a request for the next part."""
         answer = self.read(response)
         if answer is None or "error" in answer:
             if request := await self.again(response, answer):
                 yield request
             return
-        pages = mapping(answer.get("query")).get("pages")
-        if not pages and "gcmcontinue" not in wanted:
+        for found in take(mapping(answer.get("query")), wanted, **context):
+            yield found
+        if more := mapping(answer.get("continue")):
+            yield self.query(wanted | more, take, **context)
+
+    def files(self, found: dict[str, Any], wanted: dict[str, str], category: str) -> Iterator[Photo]:
+        if not found.get("pages") and "gcmcontinue" not in wanted:
             self.logger.warning("Category:%s has no files, or there is no such category", category)
-        for photo in self.each(pages, lambda page: self.photo(page, category)):
-            yield photo
-        if more := mapping(answer.get("continue")):
-            yield self.query(wanted | more, self.parse_files, category=category)
+        yield from self.each(found.get("pages"), lambda page: self.photo(page, category))
 
-    async def parse_subcategories(self, response: Response, wanted: dict[str, str], level: int) -> AsyncIterator[Any]:
-        answer = self.read(response)
-        if answer is None or "error" in answer:
-            if request := await self.again(response, answer):
-                yield request
-            return
-        members = mapping(answer.get("query")).get("categorymembers")
-        for request in self.each(members, lambda member: self.visit(_title(member["title"]), level + 1)):
-            yield request
-        if more := mapping(answer.get("continue")):
-            yield self.query(wanted | more, self.parse_subcategories, level=level)
+    def subcategories(self, found: dict[str, Any], wanted: dict[str, str], level: int) -> Iterator[Request]:
+        members = found.get("categorymembers")
+        yield from self.each(members, lambda member: self.visit(_title(member["title"]), level + 1))
 
     def photo(self, page: dict[str, Any], category: str) -> Iterator[Photo]:
         """Nothing for a page whose picture comes with another part of the answer, and for what is no bitmap."""

@@ -190,8 +190,10 @@ def test_arguments_are_checked(spider, arguments, said):
 
 
 ODD: list[Any] = [None, True, 7, "x", "<b", [], [None], {}, {"a": None}, [[]], [{}], {"value": 3}, "\ud800", -1.5]
+TREES = Commons(category="Trees")
+FILES: dict[str, Any] = {"wanted": {}, "take": TREES.files, "context": {"category": "Trees"}}
 SPIDERS: list[tuple[Archive, dict[str, Any], str]] = [
-    (Commons(category="Trees"), {"wanted": {}, "category": "Trees"}, "parse_files"),
+    (TREES, FILES, "parse"),
     (LibraryOfCongress(query="x"), {}, "parse"),
     (LibraryOfCongress(query="x"), {}, "parse_item"),
     (InternetArchive(query="x"), {}, "parse"),
@@ -199,7 +201,7 @@ SPIDERS: list[tuple[Archive, dict[str, Any], str]] = [
     (Iiif(manifest="https://x.org/m"), {}, "parse"),
 ]  # fmt: skip
 GOOD: dict[str, Any] = {
-    "commons.parse_files": {"query": {"pages": [{
+    "commons.parse": {"query": {"pages": [{
         "title": "File:A.jpg", "imageinfo": [{
             "mediatype": "BITMAP", "width": 10, "url": "https://x.org/a.jpg", "descriptionurl": "https://x.org/a",
             "extmetadata": {"Artist": {"value": "A"}, "LicenseShortName": {"value": "CC0"}}}]}]}},
@@ -276,8 +278,7 @@ def test_loc_says_where_its_listing_ends(caplog):
 
 def test_what_the_commons_api_refuses_is_said(caplog):
     answer = {"error": {"code": "invalidcategory", "info": "The category name is not valid."}}
-    spider, context = Commons(category="Trees"), {"wanted": {}, "category": "Trees"}
-    assert asyncio.run(_everything(spider, "parse_files", answer, context)) == []
+    assert asyncio.run(_everything(TREES, "parse", answer, FILES)) == []
     assert "the API refused (invalidcategory: The category name is not valid.)" in caplog.text
 
 
