@@ -12,13 +12,16 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from color_photos import write_color_photos, write_unfit
 from command import ROOT, descendants
 
 from colorize_core.curation.dataset import DIGEST, DROPPED_SCHEMA, SCHEMA, split_of
+from colorize_core.curation.selection import Selection
 from colorize_core.storage import Store
+from jobs.cluster import TooFew, find_clusters, parse
 
 pytestmark = pytest.mark.slow
 
@@ -34,14 +37,12 @@ def cluster(*arguments: str | Path, env: dict[str, str] | None = None) -> subpro
 
 def read(output: Path | str, folder: str):
     """A folder of the output as one table, and what the files say of the clustering they were sorted by."""
-    import pyarrow as pa
-
     store = Store(str(output))
     tables = [pq.read_table(pa.BufferReader(store.read(e.key))) for e in store.list(f"{folder}/")]
     return pa.concat_tables(tables), {(t.schema.metadata or {}).get(DIGEST) for t in tables}
 
 
-def places(output: Path) -> dict[str, tuple[int, str]]:
+def places(output: Path | str) -> dict[str, tuple[int, str]]:
     table, _ = read(output, "dataset")
     return {r["sha256"]: (r["cluster"], r["split"]) for r in table.select(["sha256", "cluster", "split"]).to_pylist()}
 
@@ -104,17 +105,6 @@ def test_thumbnails_are_small_pictures_of_the_originals(photographs, clustered):
         assert np.abs(np.asarray(thumbnail).astype(int) - np.asarray(original)).mean() < 4
 
 
-def test_names_and_order_play_no_part(photographs, clustered, tmp_path):
-    folder = tmp_path / "renamed"
-    folder.mkdir()
-    originals = sorted((p for p in photographs[0].rglob("*") if p.is_file()), reverse=True)
-    for number, path in enumerate(originals):
-        (folder / f"{number:03}").write_bytes(path.read_bytes())
-    output = tmp_path / "out"
-    assert cluster(folder, output, "--clusters", "3").returncode == 0
-    assert places(output) == places(clustered[0])
-
-
 def test_photographs_stay_where_they_are_when_others_come_and_go(photographs, clustered, tmp_path):
     folder, output = tmp_path / "in", tmp_path / "out"
     shutil.copytree(photographs[0], folder)
@@ -173,24 +163,17 @@ def test_killed_in_the_middle_it_goes_on(photographs, clustered, tmp_path):
     assert places(output) == places(clustered[0])
 
 
-def test_a_bucket_gives_the_same_dataset(photographs, clustered, moto_s3, tmp_path):
-    source = Store(str(photographs[0]))
-    bucket = moto_s3.make_bucket("cluster-in")
-    client = moto_s3.client()
-    for entry in source.list():
-        client.put_object(Bucket="cluster-in", Key=entry.key, Body=source.read(entry.key))
+def test_other_names_in_another_order_in_a_bucket_give_the_same_dataset(photographs, clustered, moto_s3, monkeypatch):
+    bucket, client = moto_s3.make_bucket("cluster-in"), moto_s3.client()
+    originals = sorted((path for path in photographs[0].rglob("*") if path.is_file()), reverse=True)
+    for number, path in enumerate(originals):
+        client.put_object(Bucket="cluster-in", Key=f"{number:03}", Body=path.read_bytes())
     target = moto_s3.make_bucket("cluster-out") + "/set"
     run = cluster(bucket, target, "--clusters", "3", env=moto_s3.env)
     assert run.returncode == 0, run.stdout + run.stderr
-    os.environ.update(moto_s3.env)
-    try:
-        dataset, _ = read(target, "dataset")
-    finally:
-        for name in moto_s3.env:
-            os.environ.pop(name, None)
-    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-    found = {r["sha256"]: (r["cluster"], r["split"]) for r in dataset.to_pylist()}
-    assert found == places(clustered[0])
+    for name, value in moto_s3.env.items():
+        monkeypatch.setenv(name, value)
+    assert places(target) == places(clustered[0])
 
 
 def test_the_impossible_is_said_before_any_work(tmp_path, photographs):
@@ -205,7 +188,7 @@ def test_the_impossible_is_said_before_any_work(tmp_path, photographs):
 
 
 def test_fewer_photographs_than_clusters_is_said_with_the_reasons(tmp_path):
-    write_unfit(tmp_path / "in")
-    run = cluster(tmp_path / "in", tmp_path / "out")
-    assert run.returncode == 1
-    assert "0 photographs are left to find 5 clusters in" in run.stderr and "grayscale 1" in run.stderr
+    table = pa.table({"reason": ["tiny", None], "sha256": ["a" * 64, "f" * 64], "file": ["x", "x"], "row": [0, 1]})
+    selection = Selection(table, np.array([-1, -1]), np.array([False, True]))
+    with pytest.raises(TooFew, match="1 photographs are left to find 5 clusters in .*tiny 1"):
+        find_clusters(parse([str(tmp_path), "out"]), Store(str(tmp_path)), selection, 1)

@@ -205,16 +205,18 @@ def listening(pids: set[int]) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_is_clean_and_says_how_to_continue(photographs, tmp_path, stop):
-    process = start_job(photographs, tmp_path)
-    while not list(tmp_path.glob("photos/*.jpg")) and process.poll() is None:
+def test_a_stop_is_clean_and_says_how_to_continue(tmp_path, stop):
+    write_photographs(tmp_path / "in", 300)  # more than are done before the stop
+    output = tmp_path / "out"
+    process = start_job(tmp_path / "in", output)
+    while not list(output.glob("photos/*.jpg")) and process.poll() is None:
         time.sleep(0.05)
     addresses = listening(descendants(process.pid))
     process.send_signal(stop)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "nothing is lost. Continue with: python -m jobs.colorize" in said and "Traceback" not in said
-    assert summary(tmp_path)["state"] == "interrupted"
+    assert summary(output)["state"] == "interrupted"
     assert addresses and addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # loopback and nothing else
 
 
