@@ -21,7 +21,7 @@ from command import ROOT, descendants
 from colorize_core.curation.dataset import DIGEST, DROPPED_SCHEMA, SCHEMA, split_of
 from colorize_core.curation.selection import Selection
 from colorize_core.storage import Store
-from jobs.cluster import TooFew, find_clusters, parse
+from jobs.cluster import TooFew, find_clusters, main, parse
 
 pytestmark = pytest.mark.slow
 
@@ -121,11 +121,10 @@ def test_photographs_stay_where_they_are_when_others_come_and_go(photographs, cl
     assert {key: after[key] for key in before.keys() - gone} == {key: before[key] for key in before.keys() - gone}
 
 
-def test_other_clusters_than_those_there_need_refit(photographs, clustered):
-    run = cluster(photographs[0], clustered[0], "--clusters", "4")
-    assert run.returncode == 2 and "--refit" in run.stderr
-    run = cluster(photographs[0], clustered[0], "--clusters", "3", "--feature", "pixels")
-    assert run.returncode == 2 and "--refit" in run.stderr
+def test_other_clusters_than_those_there_need_refit(photographs, clustered, capsys):
+    for more in (["--clusters", "4"], ["--clusters", "3", "--feature", "pixels"]):
+        assert main([str(photographs[0]), str(clustered[0]), *more]) == 2
+        assert "--refit" in capsys.readouterr().err
 
 
 def test_refit_finds_other_clusters_examines_nothing_and_keeps_the_splits(photographs, clustered, tmp_path):
@@ -176,15 +175,17 @@ def test_other_names_in_another_order_in_a_bucket_give_the_same_dataset(photogra
     assert places(target) == places(clustered[0])
 
 
-def test_the_impossible_is_said_before_any_work(tmp_path, photographs):
+def test_the_impossible_is_said_before_any_work(tmp_path, photographs, capsys):
     (tmp_path / "empty").mkdir()
-    run = cluster(tmp_path / "empty", tmp_path / "out")
-    assert run.returncode == 2 and "no photographs in" in run.stderr
-    run = cluster(photographs[0], photographs[0] / "out")
-    assert run.returncode == 2 and "inside one another" in run.stderr
+    ends = {
+        "no photographs in": (tmp_path / "empty", tmp_path / "out"),
+        "inside one another": (photographs[0], photographs[0] / "out"),
+        "missing": (tmp_path / "missing", tmp_path / "out"),
+    }
+    for said, roots in ends.items():
+        assert main([str(root) for root in roots]) == 2
+        assert said in capsys.readouterr().err
     assert not (photographs[0] / "out").exists()
-    run = cluster(tmp_path / "missing", tmp_path / "out")
-    assert run.returncode == 2 and "missing" in run.stderr
 
 
 def test_fewer_photographs_than_clusters_is_said_with_the_reasons(tmp_path):

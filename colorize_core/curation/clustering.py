@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 
 CLUSTERS = 5
 STARTS = 10  # of which the best is taken
@@ -20,6 +18,8 @@ def find_centers(points: np.ndarray, k: int = CLUSTERS) -> np.ndarray:
     So a cluster keeps its number when the photographs change a little. ValueError when the points are fewer than k
     or the k centers would not all differ.
     """
+    from sklearn.cluster import KMeans  # slow to import; workers only assign
+
     points = _ordered(points)
     distinct = len(np.unique(points, axis=0))
     if distinct < k:
@@ -41,6 +41,8 @@ def silhouettes(points: np.ndarray, ks: Iterable[int]) -> dict[int, float]:
 
     Of more than MOST points it looks at some, drawn by a hash of their values.
     """
+    from sklearn.metrics import silhouette_score
+
     if len(points) > MOST:
         points = np.ascontiguousarray(points)
         digests = [hashlib.sha1(point.tobytes()).digest() for point in points]

@@ -13,7 +13,6 @@ from typing import Self
 
 import cv2
 import numpy as np
-from sklearn.decomposition import IncrementalPCA
 
 from colorize_core import color
 
@@ -93,6 +92,8 @@ class Pixels(Feature):
 
     @classmethod
     def fit(cls, pictures: Pictures) -> Self:
+        from sklearn.decomposition import IncrementalPCA  # slow to import; workers only transform
+
         count, total, squares = 0, np.zeros((3, SIDE * SIDE)), np.zeros((3, SIDE * SIDE))
         for planes in _planes(pictures, cls.BATCH):
             count += planes.shape[1]
