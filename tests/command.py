@@ -35,6 +35,7 @@ def start_job(*arguments: str | Path, env: dict[str, str] | None = None) -> subp
     return subprocess.Popen(
         job(*arguments), cwd=ROOT, env=os.environ | (env or {}), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored below a background shell
     )  # fmt: skip
 
 

@@ -206,7 +206,7 @@ def listening(pids: set[int]) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_clean_and_says_how_to_continue(tmp_path, stop):
-    write_photographs(tmp_path / "in", 300)  # more than are done before the stop
+    write_photographs(tmp_path / "in", 120)  # more than are done before the stop
     output = tmp_path / "out"
     process = start_job(tmp_path / "in", output)
     while not list(output.glob("photos/*.jpg")) and process.poll() is None:
