@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +21,7 @@ from colorize_core.header import Limits, Rejected
 from colorize_core.records import RECORDS
 from colorize_core.sandbox import Crashed, Sandbox, SandboxError
 from colorize_core.storage import StorageError, Store
+from colorize_core.workbench import scratch
 from crawler import rights
 from crawler.items import Photo
 from crawler.ledger import ORIGINALS, Ledger
@@ -51,7 +50,7 @@ class Originals:
         self.store = Store(settings["OUT"])
         self.store.check(write=True)
         self.ledger = Ledger(self.store)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"autochrome-{os.getpid()}-"))
+        self.folder = scratch()
         self.sandbox = Sandbox(Loupe, Limits(PIXELS, settings.getint("MAX_BYTES")), memory=MEMORY)
         crawler.signals.connect(self.clean_up, signals.engine_stopped)
         crawler.signals.connect(self.summarize, signals.feed_exporter_closed)
