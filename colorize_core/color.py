@@ -93,6 +93,46 @@ def gray_to_lightness(gray: Array) -> Array:
     return xp.where(y > 0.008856, 116 * xp.clip(y, 1e-9, None) ** (1 / 3) - 16, 903.292 * y)
 
 
+def delta_e2000(lab_a: Array, lab_b: Array, axis: int = -1) -> Array:
+    """CIEDE2000 color difference of two Lab arrays of one shape, 0 or more; ``axis`` holds the channels and is gone.
+
+    All weighting factors are 1. The formula is that of Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula:
+    implementation notes, supplementary test data, and mathematical observations", 2005. Not meant for gradients, which
+    are undefined where a color is gray.
+    """
+    xp = _namespace(lab_a)
+    (l1, a1, b1), (l2, a2, b2) = _split(lab_a, axis), _split(lab_b, axis)
+    turn = 2 * np.pi
+
+    def saturation(chroma):
+        power = chroma**7
+        return xp.sqrt(power / (power + 25.0**7))
+
+    stretch = 1.5 - 0.5 * saturation((xp.hypot(a1, b1) + xp.hypot(a2, b2)) / 2)
+    a1, a2 = a1 * stretch, a2 * stretch
+    c1, c2 = xp.hypot(a1, b1), xp.hypot(a2, b2)
+    h1, h2 = xp.arctan2(b1, a1) % turn, xp.arctan2(b2, a2) % turn
+    arc = h2 - h1
+    arc = xp.where(arc > np.pi, arc - turn, xp.where(arc < -np.pi, arc + turn, arc))
+    hue = (h1 + arc / 2) % turn
+    lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
+    across = 2 * xp.sqrt(c1 * c2) * xp.sin(arc / 2)  # 0 where one is gray: its hue, then, does not matter
+    t = (
+        1
+        - 0.17 * xp.cos(hue - np.pi / 6)
+        + 0.24 * xp.cos(2 * hue)
+        + 0.32 * xp.cos(3 * hue + np.pi / 30)
+        - 0.20 * xp.cos(4 * hue - 63 * np.pi / 180)
+    )
+    turned = 60 * np.pi / 180 * xp.exp(-(((hue * (180 / np.pi) - 275) / 25) ** 2))
+    off = (lightness - 50) ** 2
+    dl = (l2 - l1) / (1 + 0.015 * off / xp.sqrt(20 + off))
+    dc = (c2 - c1) / (1 + 0.045 * chroma)
+    dh = across / (1 + 0.015 * chroma * t)
+    squared = dl**2 + dc**2 + dh**2 - 2 * xp.sin(turned) * saturation(chroma) * dc * dh
+    return xp.sqrt(xp.clip(squared, 0, None))
+
+
 class Tone(StrEnum):
     """What the colors of a scan say it is a scan of."""
 

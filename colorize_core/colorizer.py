@@ -30,17 +30,22 @@ class Colorizer:
         if self.device.type == "cpu":
             torch.set_num_threads(1)
 
-    def predict(self, lightness: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
-        """ab (h, w, 2) float32 in Lab units and mean uncertainty in 0..1 for each (h, w) lightness in 0..100."""
+    def predict(self, lightness: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float | None]]:
+        """ab (h, w, 2) float32 in Lab units and mean uncertainty in 0..1 for each (h, w) lightness in 0..100.
+
+        The uncertainty is None where the architecture has none.
+        """
         batches: dict[tuple, list[int]] = {}
         for i, picture in enumerate(lightness):
             batches.setdefault((i,) if self.device.type == "cpu" else picture.shape, []).append(i)
-        answers: dict[int, tuple[np.ndarray, float]] = {}
+        answers: dict[int, tuple[np.ndarray, float | None]] = {}
         for members in batches.values():
             stack = torch.from_numpy(np.stack([lightness[i] for i in members]))[:, None]
             with torch.inference_mode():
-                ab, uncertainty = self.network(stack.to(self.device))
+                answer = self.network(stack.to(self.device))
+            ab, uncertainty = answer if isinstance(answer, tuple) else (answer, None)
             ab = ab.permute(0, 2, 3, 1).float().cpu().numpy()
-            for i, colors, doubt in zip(members, ab, uncertainty.mean((1, 2, 3)).tolist(), strict=True):
+            doubts = [None] * len(members) if uncertainty is None else uncertainty.mean((1, 2, 3)).tolist()
+            for i, colors, doubt in zip(members, ab, doubts, strict=True):
                 answers[i] = np.ascontiguousarray(colors), doubt
         return [answers[i] for i in range(len(lightness))]

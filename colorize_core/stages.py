@@ -189,7 +189,8 @@ class Predict:
         share = milliseconds(began) / max(1, len(waiting))
         for photo, (ab, uncertainty) in zip(waiting, answers, strict=True):
             photo.ab, photo.lightness = ab, None
-            photo.record.uncertainty, photo.record.ms_predict = round(uncertainty, 6), round(share, 3)
+            photo.record.uncertainty = None if uncertainty is None else round(uncertainty, 6)
+            photo.record.ms_predict = round(share, 3)
         return photos
 
 

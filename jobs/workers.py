@@ -29,20 +29,37 @@ def start_workers(wanted: int | None, device: str, stages: str) -> Workers:
     Raises Impossible when the cluster can never run the plan: a pool that waits for CPUs that cannot come waits
     without a word.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if "RAY_ADDRESS" in os.environ:
-        import ray
-
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        resources = ray.cluster_resources()
-        return choose_workers(wanted, device, stages, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
-    gpus = 0
-    if device != "cpu":
-        import torch
-
-        gpus = torch.cuda.device_count()
+        return choose_workers(wanted, device, stages, *join_cluster())
+    gpus = local_gpus(device)
     cpus = wanted or max(os.cpu_count() or 1, 2 if stages == "split" else 1)
     workers = choose_workers(wanted, device, stages, cpus, gpus)
+    start_cluster(cpus, gpus)
+    return workers
+
+
+def join_cluster() -> tuple[int, int]:
+    """Join the cluster of RAY_ADDRESS; gives its CPUs and GPUs."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    resources = ray.cluster_resources()
+    return int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+
+
+def local_gpus(device: str) -> int:
+    """GPUs of this machine, unless the device asked for is the CPU."""
+    if device == "cpu":
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def start_cluster(cpus: int, gpus: int, object_store: int = OBJECT_STORE) -> None:
+    """Start Ray on this machine alone, as if it had so many CPUs."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # The name says otherwise, but on every system this makes Ray's own daemons listen on loopback only.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -53,12 +70,11 @@ def start_workers(wanted: int | None, device: str, stages: str) -> Workers:
         num_cpus=cpus,
         num_gpus=gpus,
         include_dashboard=False,
-        object_store_memory=OBJECT_STORE,
+        object_store_memory=object_store,
         logging_level=logging.ERROR,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
     )
-    return workers
 
 
 def choose_workers(wanted: int | None, device: str, stages: str, cpus: int, gpus: int) -> Workers:

@@ -1,7 +1,8 @@
-"""The default colorizer: a U-Net on a pixel-unshuffled stem, regressing ab and classifying it.
+"""The default colorizer: an image classifier's encoder, a small decoder, ab both regressed and classified.
 
-The stem folds each 4 x 4 block of lightness into channels, so every convolution runs at a quarter of the picture's
-size or below: ab is smooth, and lightness at full size is never predicted, only kept. Two heads share the trunk. The
+The decoder climbs from 1/32 to a quarter of the picture's size and stops there: ab is smooth, and lightness at full
+size is never predicted, only kept. For edges it is given each 4 x 4 block of lightness folded into channels. Two heads
+share the trunk. The
 regression head gives smooth color but, alone, the average of everything plausible, which is brown. The second head
 gives a distribution over in-gamut ab bins (the idea of classifying color: Zhang, Isola and Efros, "Colorful Image
 Colorization", 2016, arXiv:1603.08511); its annealed mean keeps colors that averaging would wash out, and its entropy
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize_core import color
+from colorize_core.models.efficientnet import Encoder
 
 STRIDE = 32  # height and width of the input must be multiples of this
 
@@ -48,8 +50,9 @@ class Block(nn.Module):
         return F.silu(x + self.body(x))
 
 
-def merge(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.SiLU())
+def merge(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.SiLU())
 
 
 class Context(nn.Module):
@@ -67,16 +70,18 @@ class Context(nn.Module):
 class Autochrome(nn.Module):
     """Lightness to ab.
 
-    ``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32 of the input; ``bin_width`` the side of an ab bin in Lab
-    units. ``temperature`` anneals the distribution before its mean (1 is the mean, 0 the mode) and ``mix`` is that
-    mean's share in the answer, the rest being the regression's; ``gain`` multiplies the chroma of the answer.
+    ``encoder`` names a variant of EfficientNet-Lite, ``widths`` are the decoder's channels at 1/32, 1/16, 1/8 and 1/4
+    of the input, ``bin_width`` the side of an ab bin in Lab units. ``temperature`` anneals the distribution before its
+    mean (1 is the mean, 0 the mode) and ``mix`` is that mean's share in the answer, the rest being the regression's;
+    ``gain`` multiplies the chroma of the answer.
     """
 
     bins: Tensor
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (48, 96, 160, 256),
+        encoder: str = "lite0",
+        widths: tuple[int, ...] = (256, 160, 128, 96),
         bin_width: float = 15.0,
         temperature: float = 0.4,
         mix: float = 0.5,
@@ -84,36 +89,29 @@ class Autochrome(nn.Module):
     ):
         super().__init__()
         self.temperature, self.mix, self.gain = temperature, mix, gain
-        w0, w1, w2, w3 = widths
-        self.stem = merge(16, w0)
-        self.encoder = nn.ModuleList(
-            [
-                nn.Sequential(Block(w0), Block(w0)),
-                nn.Sequential(nn.MaxPool2d(2), merge(w0, w1), Block(w1)),
-                nn.Sequential(nn.MaxPool2d(2), merge(w1, w2), Block(w2)),
-                nn.Sequential(nn.MaxPool2d(2), merge(w2, w3), Context(w3), Block(w3)),
-            ]
-        )
+        self.encoder = Encoder(encoder)
+        _, at4, at8, at16, at32 = self.encoder.channels
+        w32, w16, w8, w4 = widths
+        self.deepest = nn.Sequential(merge(at32, w32, 1), Context(w32))
         self.decoder = nn.ModuleList(
             [
-                nn.Sequential(merge(w3 + w2, w2), Block(w2)),
-                nn.Sequential(merge(w2 + w1, w1), Block(w1)),
-                nn.Sequential(merge(w1 + w0, w0), Block(w0)),
+                nn.Sequential(merge(w32 + at16, w16), Block(w16)),
+                nn.Sequential(merge(w16 + at8, w8), Block(w8)),
+                nn.Sequential(merge(w8 + at4 + 16, w4), Block(w4)),
             ]
         )
         bins = ab_bins(bin_width)
         self.register_buffer("bins", bins)
-        self.classify = nn.Conv2d(w0, len(bins), 1)
-        self.regress = nn.Conv2d(w0, 2, 1)
+        self.classify = nn.Conv2d(w4, len(bins), 1)
+        self.regress = nn.Conv2d(w4, 2, 1)
 
     def heads(self, lightness: Tensor) -> tuple[Tensor, Tensor]:
         """Bin logits (B, bins, H/4, W/4) and regressed ab (B, 2, H/4, W/4) for lightness (B, 1, H, W) in 0..100."""
-        x = self.stem(F.pixel_unshuffle(lightness / 50 - 1, 4))
-        skips = []
-        for stage in self.encoder:
-            x = stage(x)
-            skips.append(x)
-        for stage, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
+        x = lightness / 50 - 1
+        _, at4, at8, at16, at32 = self.encoder(x)
+        skips = (at16, at8, torch.cat([at4, F.pixel_unshuffle(x, 4)], 1))
+        x = self.deepest(at32)
+        for stage, skip in zip(self.decoder, skips, strict=True):
             x = stage(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
         return self.classify(x), self.regress(x) * 110
 

@@ -1,113 +1,184 @@
-"""Color photographs as training batches: lightness as an old print would have kept it, ab as it was."""
+"""The photographs of a dataset, as training and evaluation take them."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+import cv2
 import numpy as np
-import pyarrow.parquet as pq
-import torch
-import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor
+import pyarrow as pa
+import pyarrow.compute as pc
+import simplejpeg
 
-from colorize_core import color
+from colorize_core.curation.dataset import DATASET, blocks, read_block
+from colorize_core.storage import Store
 
-MIN_CHROMA = 4.0  # below this mean chroma a "color" photograph teaches gray
+COLUMNS = ("sha256", "thumbnail", "cluster", "split", "license")
+FRAMINGS = ("squash", "crop", "letterbox")
 
 
-@dataclass
-class Photos:
-    """Decoded photographs: ``rgb`` (N, side, side, 3) uint8, and where they came from."""
+class DatasetError(Exception):
+    """The dataset cannot be used; the message names what is wrong and what to do."""
 
-    rgb: np.ndarray
-    names: list[str]
+
+@dataclass(frozen=True)
+class Photographs:
+    """Photographs of one split: encoded thumbnails, in the order of their ids.
+
+    ``ids`` (N,) int64 are the first 63 bits of each photograph's SHA-256; ``digest`` covers every ``sha256``, in order.
+    """
+
+    ids: np.ndarray
+    sha256: list[str]
+    thumbnails: list[bytes]
+    clusters: np.ndarray
     licenses: Counter
     digest: str
 
-    def split(self, holdout: float) -> tuple[Photos, Photos]:
-        """Photographs to train on and to validate on, by a hash of the name: the same whatever is added later."""
-        held = np.array([int(hashlib.sha1(n.encode()).hexdigest()[:8], 16) / 2**32 < holdout for n in self.names])
-        return self._take(~held), self._take(held)
+    def __len__(self) -> int:
+        return len(self.ids)
 
-    def _take(self, mask: np.ndarray) -> Photos:
-        names = [name for name, kept in zip(self.names, mask, strict=True) if kept]
-        return Photos(self.rgb[mask], names, self.licenses, self.digest)
+    def first(self, count: int) -> Photographs:
+        """The first ones by id, at most ``count``."""
+        sha256 = self.sha256[:count]
+        return Photographs(self.ids[:count], sha256, self.thumbnails[:count], self.clusters[:count], self.licenses,
+                           digest_of(sha256))  # fmt: skip
+
+    def decoded(self, side: int, framing: str) -> np.ndarray:
+        """All of them as (N, side, side, 3) uint8. Raises DatasetError naming one that cannot be decoded."""
+        pictures = np.empty((len(self), side, side, 3), np.uint8)
+        for i, (sha256, thumbnail) in enumerate(zip(self.sha256, self.thumbnails, strict=True)):
+            pictures[i] = decode(thumbnail, side, framing, sha256)
+        return pictures
 
 
-def load_photos(folder: str | Path, side: int = 128) -> Photos:
-    """Read every Parquet shard of ``folder`` (columns name, licence, licence_tier, image: encoded bytes).
+def digest_of(sha256: list[str]) -> str:
+    """One digest of a list of photographs."""
+    return hashlib.sha256("".join(sha256).encode()).hexdigest()
 
-    Photographs are squeezed to ``side`` x ``side`` pixels; near-gray ones are left out. The digest covers the encoded
-    bytes of those kept, in order. Raises FileNotFoundError when there is no shard.
+
+def identity(sha256: str) -> int:
+    """A photograph's id: the first 63 bits of its SHA-256."""
+    return int(sha256[:16], 16) >> 1
+
+
+def dataset_blocks(store: Store) -> list[str]:
+    """Names of the dataset's files. Raises DatasetError where there is none."""
+    names = blocks(store, DATASET)
+    if not names:
+        raise DatasetError(f"no dataset/*.parquet in {store.root}; make a dataset with python -m jobs.cluster")
+    return names
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a dataset has to train on: its clusters, photographs by split, licenses and digest of the train split."""
+
+    clusters: tuple[int, ...]
+    splits: Counter
+    licenses: Counter
+    digest: str
+
+
+def survey(store: Store, clusters: Collection[int] | None = None) -> Overview:
+    """Look a dataset over without its thumbnails. Raises DatasetError for a cluster that it does not have."""
+    columns = ["sha256", "cluster", "split", "license"]
+    table = pa.concat_tables([read_block(store, DATASET, name, columns) for name in dataset_blocks(store)])
+    known = tuple(sorted(pc.unique(table["cluster"]).to_pylist()))
+    if clusters is not None:
+        if missing := sorted(set(clusters) - set(known)):
+            raise DatasetError(f"{store.root} has no cluster {missing[0]}; it has {', '.join(map(str, known))}")
+        table = table.filter(pc.is_in(table["cluster"], pa.array(sorted(clusters), table["cluster"].type)))
+    train = table.filter(pc.equal(table["split"], "train"))
+    licenses = Counter(license or "not stated" for license in train["license"].to_pylist())
+    splits = Counter(table["split"].to_pylist())
+    return Overview(known, splits, licenses, digest_of(sorted(train["sha256"].to_pylist())))
+
+
+def read_rows(store: Store, name: str, split: str, clusters: Collection[int] | None = None) -> pa.Table:
+    """Rows of one file that belong to the split, and to one of the clusters where some are given."""
+    table = read_block(store, DATASET, name, COLUMNS)
+    kept = pc.equal(table["split"], split)
+    if clusters is not None:
+        kept = pc.and_(kept, pc.is_in(table["cluster"], pa.array(sorted(clusters), table["cluster"].type)))
+    return table.filter(kept)
+
+
+def read_photographs(store: Store, split: str, clusters: Collection[int] | None = None) -> Photographs:
+    """Every photograph of a split, some 10 KB each. Raises DatasetError where there is no dataset or none fits."""
+    parts = [read_rows(store, name, split, clusters) for name in dataset_blocks(store)]
+    table = pa.concat_tables(parts).sort_by("sha256")
+    if not len(table):
+        chosen = "" if clusters is None else f" in cluster {', '.join(map(str, sorted(clusters)))}"
+        raise DatasetError(f"{store.root} has no photographs of the split {split!r}{chosen}")
+    sha256 = table["sha256"].to_pylist()
+    return Photographs(
+        np.array([identity(s) for s in sha256], np.int64),
+        sha256,
+        table["thumbnail"].to_pylist(),
+        table["cluster"].to_numpy().astype(np.int64),
+        Counter(license or "not stated" for license in table["license"].to_pylist()),
+        digest_of(sha256),
+    )
+
+
+def decode(thumbnail: bytes, side: int, framing: str = "crop", sha256: str = "") -> np.ndarray:
+    """A JPEG as (side, side, 3) uint8 sRGB.
+
+    ``framing`` is "squash" (the whole picture, its aspect ignored), "crop" (the centered square) or "letterbox" (the
+    whole picture between black bars). Raises DatasetError naming ``sha256`` when it cannot be decoded.
     """
-    shards = sorted(Path(folder).glob("*.parquet"))
-    if not shards:
-        raise FileNotFoundError(f"no Parquet shard in {folder}")
-    pixels, names, digest = [], [], hashlib.sha256()
-    licenses: Counter = Counter()
-    for shard in shards:
-        for row in pq.read_table(shard).to_pylist():
-            with Image.open(io.BytesIO(row["image"])) as image:
-                rgb = np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
-            lab = color.srgb_to_lab(rgb[::4, ::4].astype(np.float32) / 255)
-            if np.hypot(lab[..., 1], lab[..., 2]).mean() < MIN_CHROMA:
-                continue
-            pixels.append(rgb)
-            names.append(row["name"])
-            licenses[(row["licence_tier"], row["licence"])] += 1
-            digest.update(row["image"])
-    return Photos(np.stack(pixels), names, licenses, digest.hexdigest())
+    try:
+        rgb = simplejpeg.decode_jpeg(thumbnail, "RGB", strict=True)
+    except ValueError as error:
+        raise DatasetError(
+            f"the thumbnail of photograph {sha256} cannot be decoded ({error}); delete the file of dataset/ that holds "
+            "it and run python -m jobs.cluster again"
+        ) from error
+    height, width = rgb.shape[:2]
+    if framing == "crop":
+        short = min(height, width)
+        top, left = (height - short) // 2, (width - short) // 2
+        rgb = rgb[top : top + short, left : left + short]
+    elif framing == "letterbox":
+        long = max(height, width)
+        top, left = (long - height) // 2, (long - width) // 2
+        rgb = cv2.copyMakeBorder(rgb, top, long - height - top, left, long - width - left, cv2.BORDER_CONSTANT)
+    elif framing != "squash":
+        raise ValueError(f"unknown framing {framing!r}; known: {', '.join(FRAMINGS)}")
+    if rgb.shape[:2] == (side, side):
+        return np.ascontiguousarray(rgb)
+    shrinks = side < rgb.shape[0] and side < rgb.shape[1]
+    return cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def to_lab(rgb: np.ndarray) -> Tensor:
-    """(N, H, W, 3) uint8 to Lab (N, 3, H, W) float32."""
-    return color.srgb_to_lab(torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255, axis=1)
+@dataclass(frozen=True)
+class Batch:
+    """Photographs to train on: ``ids`` (B,) int64 and ``rgb`` (B, side, side, 3) uint8."""
+
+    ids: np.ndarray
+    rgb: np.ndarray
+
+    def part(self, start: int, stop: int | None = None) -> Batch:
+        """Some of them, by place."""
+        return Batch(self.ids[start:stop], self.rgb[start:stop])
+
+    def with_more(self, ids: np.ndarray, rgb: np.ndarray) -> Batch:
+        """These and then others."""
+        if not len(self.ids):
+            return Batch(ids, rgb)
+        return Batch(np.concatenate([self.ids, ids]), np.concatenate([self.rgb, rgb]))
 
 
-def batch(photos: Photos, size: int, side: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A random batch at ``side`` pixels: degraded lightness (B, 1, side, side) and clean ab (B, 2, side, side)."""
-    rgb = torch.from_numpy(photos.rgb[rng.integers(len(photos.rgb), size=size)]).permute(0, 3, 1, 2).float() / 255
-    full = rgb.shape[-1]
-    crop = int(rng.integers(int(full * 0.7), full + 1))
-    top, left = rng.integers(full - crop + 1, size=2)
-    rgb = rgb[..., top : top + crop, left : left + crop]
-    if rng.random() < 0.5:
-        rgb = rgb.flip(-1)
-    rgb = F.interpolate(rgb, size=(side, side), mode="bilinear", align_corners=False, antialias=crop > side)
-    lab = color.srgb_to_lab(rgb, axis=1)
-    return degrade(rgb, lab[:, :1], rng), lab[:, 1:]
-
-
-def degrade(rgb: Tensor, lightness: Tensor, rng: np.random.Generator) -> Tensor:
-    """Lightness as emulsions, fading and scanners leave it: other channel weights, tone, blur, grain."""
-    b = len(rgb)
-
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (b, 1, 1, 1)).astype(np.float32))
-
-    def sometimes(p: float) -> Tensor:
-        return torch.from_numpy(rng.random((b, 1, 1, 1)) < p)
-
-    # Orthochromatic film hardly saw red; early plates saw little but blue.
-    weights = rng.dirichlet((2.0, 4.0, 2.0), b).astype(np.float32)
-    film = (color.srgb_to_linear(rgb) * torch.from_numpy(weights)[:, :, None, None]).sum(1, keepdim=True)
-    film = color.gray_to_lightness(color.linear_to_srgb(film.clamp(0, 1)))
-    out = torch.where(sometimes(0.4), film, lightness) / 100
-    out = torch.where(sometimes(0.5), out.clamp(1e-4, 1) ** uniform(0.7, 1.4), out)
-    black, white = uniform(0.0, 0.15), uniform(0.85, 1.0)
-    out = torch.where(sometimes(0.4), black + out * (white - black), out)
-    if rng.random() < 0.4:
-        sigma = rng.uniform(0.4, 1.6)
-        x = torch.arange(-3, 4, dtype=torch.float32)
-        kernel = torch.exp(-(x**2) / (2 * sigma**2))
-        kernel = kernel / kernel.sum()
-        out = F.conv2d(F.pad(out, (3, 3, 0, 0), mode="reflect"), kernel.view(1, 1, 1, 7))
-        out = F.conv2d(F.pad(out, (0, 0, 3, 3), mode="reflect"), kernel.view(1, 1, 7, 1))
-    grain = torch.from_numpy(rng.standard_normal(out.shape, dtype=np.float32))
-    out = out + torch.where(sometimes(0.4), uniform(0.0, 0.05), torch.zeros(1)) * grain
-    return out.clamp(0, 1) * 100
+def shuffled(photographs: Photographs, size: int, side: int, framing: str, seed: int, epoch: int,
+             seen: np.ndarray) -> Iterator[Batch]:  # fmt: skip
+    """One epoch in batches, each photograph once but for those ``seen``; the last batch may be small."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(photographs))
+    order = order[~np.isin(photographs.ids[order], seen)]
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        rgb = [decode(photographs.thumbnails[i], side, framing, photographs.sha256[i]) for i in chosen]
+        yield Batch(photographs.ids[chosen], np.stack(rgb))

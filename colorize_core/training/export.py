@@ -1,48 +1,47 @@
-"""A training checkpoint becomes a weights file: ``python -m colorize_core.training.export CHECKPOINT OUT``."""
+"""Weights files out of networks, and back into them."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors.torch import save_file
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from colorize_core.training.checkpoint import TrainingError
+from colorize_core.training.recipe import Recipe
+
+LICENSE = "Apache-2.0; the photographs that the weights were trained on have terms of their own"
 
 
-def export(checkpoint: Path, out: Path, side: int, overrides: dict) -> None:
-    """Write the averaged weights in float16, with what a reader must know in the metadata.
+def export(network: nn.Module, recipe: Recipe, about: dict[str, Any]) -> bytes:
+    """A safetensors file of the network in float16, with what a reader must know in its metadata.
 
-    ``side`` is the nominal input side in pixels; ``overrides`` are settings of the architecture that change no weight.
+    ``about`` has training_data_sha256, training_photos, training_steps, metrics and licenses.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     tensors = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in state["average"].items()
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in network.state_dict().items()
     }
     metadata = {
-        "name": out.stem,
-        "architecture": state["architecture"],
-        "config": json.dumps(state["config"] | overrides),
-        "side": str(side),
-        "training_data_sha256": state["photos"],
-        "training_photos": str(state["seen"]),
-        "training_steps": str(state["step"]),
-        "metrics": json.dumps(state["metrics"]),
-        "license": "Apache-2.0; see the model card for the licenses of the training photographs",
-    }
-    save_file(tensors, out, metadata)
+        "name": recipe.name,
+        "architecture": recipe.architecture,
+        "config": recipe.config,
+        "side": max(recipe.sides),
+        "license": LICENSE,
+    } | about
+    text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    return safetensors.torch.save(tensors, text)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("out", type=Path, help="a .safetensors file; its stem is the model's name")
-    parser.add_argument("--side", type=int, default=256, help="nominal input side in pixels (default 256)")
-    parser.add_argument("--config", type=json.loads, default={}, help="JSON of settings to override, such as the gain")
-    args = parser.parse_args()
-    export(args.checkpoint, args.out, args.side, args.config)
-
-
-if __name__ == "__main__":
-    main()
+def load_into(network: nn.Module, weights: bytes, source: str) -> None:
+    """Fill a network with a safetensors file's tensors. Raises TrainingError naming ``source`` if they do not fit."""
+    try:
+        network.load_state_dict(safetensors.torch.load(weights))
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise TrainingError(
+            f"the weights of {source} do not fit this network ({reason}); give --init weights of the recipe's "
+            "architecture and config"
+        ) from error
