@@ -9,11 +9,11 @@ RUN := $(BIN)/python
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo train-demo test lint clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 demo: .venv/installed-demo ## colorize a small archive of real photographs and build its before/after page
 	$(RUN) -m demo.archive $(DEMO)/scans
@@ -22,6 +22,9 @@ demo: .venv/installed-demo ## colorize a small archive of real photographs and b
 	@echo
 	@echo "Open the page in a browser: $(DEMO)/color/report/index.html"
 	@echo "file://$(abspath $(DEMO))/color/report/index.html"
+
+train-demo: .venv/installed-demo,crawl,train ## crawl a tiny gallery, cluster, train on it, evaluate, colorize: every verb once
+	$(RUN) -m demo.train build/train-demo
 
 test: .venv/installed-test ## run the whole test suite
 	$(RUN) -m pytest -q --durations=10

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 
 from colorize_core.models import build
+from colorize_core.models.published import Unavailable
 from colorize_core.weights import Model, ModelError
 
 
@@ -19,7 +20,10 @@ class Colorizer:
 
     def __init__(self, model: Model, device: str = "cpu"):
         self.model, self.device = model, torch.device(device)
-        network = build(model.architecture, model.config)
+        try:
+            network = build(model.architecture, model.config)
+        except (Unavailable, ValueError, TypeError) as error:
+            raise ModelError(f"{model.path} cannot be used: {error}") from error
         with safe_open(model.path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         try:

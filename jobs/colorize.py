@@ -25,8 +25,9 @@ from colorize_core.recipe import Recipe
 from colorize_core.stages import Task
 from colorize_core.storage import Entry, NotFound, StorageError, Store, inside
 from colorize_core.weights import DEFAULT, ModelError, find
+from jobs.arguments import bound
 from jobs.interruption import stoppable
-from jobs.runlog import RunLog, bound
+from jobs.runlog import RunLog
 from jobs.trial import try_out
 from jobs.workers import Impossible, memory_per_scan, start_workers
 

@@ -41,6 +41,7 @@ from colorize_core.keys import safe_key
 from colorize_core.storage import StorageError, Store
 from colorize_core.training.data import DatasetError, Photographs, read_photographs
 from colorize_core.weights import Model, ModelError, find
+from jobs.arguments import clusters
 from jobs.interruption import stoppable
 
 REFRESH_SECONDS = 10
@@ -64,7 +65,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--side", type=int, default=256, metavar="PX", help="side of the square in pixels (default %(default)s)")
     add("--split", choices=("test", "val"), default="test", help="photographs to color (default %(default)s)")
     add("--limit", type=int, metavar="N", help="only the first N photographs by their ids")
-    add("--clusters", type=numbers, metavar="K,K", help="only photographs of these clusters, such as 0,3")
+    add("--clusters", type=clusters, metavar="K,K", help="only photographs of these clusters, such as 0,3")
     add("--lpips", action="store_true", help="also measure LPIPS; its weights are downloaded once")
     add("--fid", action="store_true", help="also measure FID, on 5,000 photographs or more; its weights are "
         "downloaded once")  # fmt: skip
@@ -76,13 +77,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if args.limit is not None and args.limit < 1:
         parser.error("--limit starts at 1")
     return args
-
-
-def numbers(text: str) -> list[int]:
-    try:
-        return sorted({int(part) for part in text.split(",")})
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of clusters, such as 0,3") from error
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import socket
@@ -152,15 +151,6 @@ class RunLog:
         if exceeded:
             print(f"exit code 3: {self.failures:,} failures are more than --max-failed {max_failed} allows")
         return 3 if exceeded else 0
-
-
-def bound(text: str) -> str:
-    """An argument that bounds failures, as it is; argparse refuses one that is neither a count nor a share."""
-    try:
-        allowed_failures(text, 100)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a count such as 20 nor a share such as 1%") from None
-    return text
 
 
 def allowed_failures(bound: str, photos: int) -> int:

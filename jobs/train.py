@@ -11,6 +11,7 @@ Exit codes: 0 trained to the last step; 1 the training failed; 2 asked for somet
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import os
 import shlex
@@ -26,6 +27,7 @@ from colorize_core.training.data import DatasetError, read_photographs, shuffled
 from colorize_core.training.loop import INIT, Assignment, train
 from colorize_core.training.recipe import FOLDER, Recipe, RecipeError, find_recipe, to_values
 from colorize_core.weights import ModelError, find
+from jobs.arguments import clusters
 from jobs.interruption import stoppable
 from jobs.workers import Impossible, join_cluster, local_gpus, start_cluster
 
@@ -45,7 +47,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--workers", type=workers, default=(1, 1), metavar="N|A-B", help="processes that share every batch, each with "
         "a CPU or a GPU; a range lets their number follow the cluster's size; 0 trains in this process, without Ray "
         "(default 1)")  # fmt: skip
-    add("--clusters", type=numbers, metavar="I,J", help="train on these clusters alone (default: all)")
+    add("--clusters", type=clusters, metavar="K,K", help="train on these clusters alone (default: all)")
     add("--init", metavar="MODEL", help="start from the weights of this model, a name or a path")
     add("--steps", type=int, metavar="N", help="batches to train on (default: the recipe's)")
     add("--batch", type=int, metavar="N", help="photographs in a batch, all workers together (default: the recipe's)")
@@ -72,14 +74,6 @@ def workers(text: str) -> tuple[int, int]:
     return least, most
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """``0,3``, for argparse."""
-    try:
-        return tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of clusters such as 0,3") from None
-
-
 def choose_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe with what the command line changes of it."""
     changes: dict[str, Any] = {
@@ -87,9 +81,11 @@ def choose_recipe(args: argparse.Namespace) -> Recipe:
         for key in ("steps", "batch", "accumulate", "rate", "validate")
         if getattr(args, key) is not None
     }
-    if args.side is not None:
-        changes |= {"sides": (args.side,), "canvas": args.side}
-    return find_recipe(args.recipe, **changes)
+    recipe = find_recipe(args.recipe, **changes)
+    if args.side is None:
+        return recipe
+    canvas = recipe.canvas * args.side // max(recipe.sides)
+    return dataclasses.replace(recipe, sides=(args.side,), side=args.side, canvas=canvas)
 
 
 def assign(args: argparse.Namespace, recipe: Recipe) -> Assignment:

@@ -1,4 +1,4 @@
-"""The colorize job as a command, and what it leaves in its output folder."""
+"""The jobs as commands, and what colorizing leaves in its output folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from colorize_core.storage import Store
 ROOT = Path(__file__).parent.parent
 
 
-def job(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "jobs.colorize", *map(str, arguments)]
+def job(*arguments: str | Path, verb: str = "colorize") -> list[str]:
+    return [sys.executable, "-m", f"jobs.{verb}", *map(str, arguments)]
 
 
 def run_job(
@@ -30,10 +30,10 @@ def run_job(
     return subprocess.run(job(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
 
 
-def start_job(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen:
+def start_job(*arguments: str | Path, env: dict[str, str] | None = None, verb: str = "colorize") -> subprocess.Popen:
     """The job in a process group of its own, so that all of it can be killed."""
     return subprocess.Popen(
-        job(*arguments), cwd=ROOT, env=os.environ | (env or {}), start_new_session=True,
+        job(*arguments, verb=verb), cwd=ROOT, env=os.environ | (env or {}), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored below a background shell
     )  # fmt: skip

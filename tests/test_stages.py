@@ -199,7 +199,7 @@ def test_a_name_that_reads_like_a_page_is_told_from_one(key):
 def test_color_does_not_depend_on_neighbors():
     rng = np.random.default_rng(0)
     photos = [rng.uniform(0, 100, (192, 192)).astype(np.float32) for _ in range(3)]
-    colorizer = Colorizer(find("autochrome-s"))
+    colorizer = Colorizer(find("autochrome"))
     together, alone = colorizer.predict(photos), [colorizer.predict([photo])[0] for photo in photos]
     for (ab, doubt), (ab_alone, doubt_alone) in zip(together, alone, strict=True):
         assert np.array_equal(ab, ab_alone) and doubt == doubt_alone
@@ -213,7 +213,7 @@ def test_settled_photos_pass_through_predict():
 
 def test_other_weights_than_the_job_s_are_refused():
     with pytest.raises(ModelError, match="differs from the job's"):
-        Predict("autochrome-s", "0" * 64, "cpu")
+        Predict("autochrome", "0" * 64, "cpu")
 
 
 def test_a_name_that_is_no_text_is_rejected_by_name(archive, tmp_path):

@@ -28,7 +28,7 @@ def export(network: nn.Module, recipe: Recipe, about: dict[str, Any]) -> bytes:
         "name": recipe.name,
         "architecture": recipe.architecture,
         "config": recipe.config,
-        "side": max(recipe.sides),
+        "side": recipe.nominal_side,
         "license": LICENSE,
     } | about
     text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}

@@ -230,7 +230,7 @@ class Head:
         recipe = self.recipe = assignment.recipe
         self.assignment, self.output = assignment, output
         self.validation = validation_photographs(assignment)
-        self.pictures = self.validation.decoded(max(recipe.sides), recipe.framing)
+        self.pictures = self.validation.decoded(recipe.nominal_side, recipe.framing)
         samples = self.pictures[:: max(1, len(self.pictures) // SAMPLES)][:SAMPLES]
         self.journal = Journal(output, samples, recipe.steps, position.history)
 

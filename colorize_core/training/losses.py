@@ -73,6 +73,6 @@ LOSSES = ("mse", "lab-mse", "rebalanced")
 def make_loss(name: str, network: nn.Module, ab: Tensor) -> nn.Module:
     """The loss of a recipe; ``ab`` (N, 2) are pixels of the photographs, from which color is rebalanced."""
     if name == "rebalanced":
-        bins = network.get_buffer("bins")
+        bins = network.get_buffer("bins").cpu()
         return RebalancedColor(bins, prior(ab, bins))
     return {"mse": MeanSquaredError, "lab-mse": LabMeanSquaredError}[name]()

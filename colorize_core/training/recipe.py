@@ -44,7 +44,8 @@ class Recipe:
 
     ``batch`` photographs make one step, on all workers together, ``accumulate`` parts of a batch follow one another to
     save memory, and a step's lessons are squares of one of ``sides`` pixels, cut from photographs framed to ``canvas``
-    pixels ("squash", "crop" or "letterbox"). ``rate`` is the learning rate after ``warmup`` steps; ``rates`` scales it
+    pixels ("squash", "crop" or "letterbox"). The weights are made for pictures of about ``side`` x ``side`` pixels; 0
+    stands for the largest of ``sides``. ``rate`` is the learning rate after ``warmup`` steps; ``rates`` scales it
     for parts of the network and ``freeze`` keeps parts as they are, both by the start of a parameter's name.
     ``pretrained`` starts the parts that have published weights from those. ``average`` is the decay of the moving
     average of the weights, which is what is stored; 0 stores the last weights. ``clip`` bounds the gradient's norm, 0
@@ -73,8 +74,13 @@ class Recipe:
     canvas: int = 256
     framing: str = "crop"
     sides: tuple[int, ...] = (256,)
+    side: int = 0
     augmentation: Augmentation = Augmentation()
     validate: int = 250
+
+    @property
+    def nominal_side(self) -> int:
+        return self.side or max(self.sides)
 
     def __post_init__(self):
         def check(fits: bool, key: str, wants: str) -> None:
@@ -90,6 +96,7 @@ class Recipe:
         check(self.rate > 0, "rate", "above 0")
         check(0 <= self.average < 1, "average", "from 0 to below 1")
         check(bool(self.sides) and all(s > 0 and s % 32 == 0 for s in self.sides), "sides", "multiples of 32")
+        check(self.side >= 0 and self.side % 32 == 0, "side", "a multiple of 32")
 
 
 def find_recipe(name: str, **changes: Any) -> Recipe:

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 FOLDER = Path(__file__).parent
-DEFAULT = "autochrome-s"
+DEFAULT = "autochrome"
 
 
 class ModelError(Exception):

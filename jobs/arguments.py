@@ -1,0 +1,24 @@
+"""Arguments that several jobs share, for argparse."""
+
+from __future__ import annotations
+
+import argparse
+
+from jobs.runlog import allowed_failures
+
+
+def bound(text: str) -> str:
+    """What bounds failures, ``20`` or ``1%``, as it is."""
+    try:
+        allowed_failures(text, 100)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a count such as 20 nor a share such as 1%") from None
+    return text
+
+
+def clusters(text: str) -> tuple[int, ...]:
+    """``0,3``."""
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of clusters, such as 0,3") from None
