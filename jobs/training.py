@@ -20,6 +20,7 @@ from ray.data import DataContext, Dataset
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
+from colorize_core.models.published import Unavailable
 from colorize_core.storage import StorageError, Store
 from colorize_core.training.checkpoint import TrainingError
 from colorize_core.training.data import Batch, DatasetError, dataset_blocks, decode, identity, read_rows
@@ -113,5 +114,5 @@ def work(config: dict[str, Any]) -> None:
     try:
         with redirect_stdout(Spoken(config["ticker"])):
             train(assignment, batches, config["device"], ray.train.report)
-    except (TrainingError, DatasetError, StorageError) as error:
+    except (TrainingError, DatasetError, StorageError, Unavailable) as error:
         ray.train.report({"problem": str(error)})
