@@ -32,7 +32,7 @@ def commands(folder: Path, host: str) -> list[list[str]]:
         str(folder / name) for name in ("photographs", "dataset", "trained", "color")
     )
     weights = f"{trained}/autochrome.safetensors"
-    train = ["--recipe", "autochrome", "--steps", "60", "--validate", "15", "--workers", "1", "--init"]
+    train = ["--recipe", "autochrome", "--steps", "60", "--batch", "16", "--validate", "15", "--workers", "1", "--init"]
     return [
         ["python", "-m", *gallery.crawl_command(host, photographs)],
         ["python", "-m", "jobs.cluster", photographs, dataset],

@@ -64,7 +64,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--model",
         default=DEFAULT,
-        help="name of a shipped model or path to a .safetensors (default %(default)s)",
+        help="name of a shipped model, or path or s3:// address of a .safetensors (default %(default)s)",
     )
     add("--format", choices=("jpeg", "tiff", "png", "same"), default="jpeg", help=FORMAT_HELP)
     add("--quality", type=int, default=92, metavar="1-100", help="JPEG quality (default %(default)s)")

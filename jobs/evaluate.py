@@ -58,7 +58,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="python -m jobs.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help="name of a model, or path of a .safetensors file")
+    add("models", nargs="+", metavar="MODEL", help="name of a model, or path or s3:// address of a .safetensors file")
     add("dataset", metavar="DATASET", help="what python -m jobs.cluster wrote: a path, s3://...")
     add("--protocol", choices=sorted(FRAMINGS), default="center-crop", help="center-crop: the centered square of each "
         "photograph; direct-resize: the whole of it squeezed into a square (default %(default)s)")  # fmt: skip

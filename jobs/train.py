@@ -48,7 +48,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "a CPU or a GPU; a range lets their number follow the cluster's size; 0 trains in this process, without Ray "
         "(default 1)")  # fmt: skip
     add("--clusters", type=clusters, metavar="K,K", help="train on these clusters alone (default: all)")
-    add("--init", metavar="MODEL", help="start from the weights of this model, a name or a path")
+    add("--init", metavar="MODEL", help="start from the weights of this model: a name, a path, s3://...")
     add("--steps", type=int, metavar="N", help="batches to train on (default: the recipe's)")
     add("--batch", type=int, metavar="N", help="photographs in a batch, all workers together (default: the recipe's)")
     add("--accumulate", type=int, metavar="N", help="parts that a batch is learned in, to save memory (default: the "

@@ -12,6 +12,7 @@ from skimage import data
 
 from colorize_core import color
 from colorize_core.colorizer import Colorizer
+from colorize_core.storage import Store
 from colorize_core.weights import DEFAULT, ModelError, find
 
 
@@ -86,3 +87,16 @@ def test_sky_is_bluer_than_the_ground(shipped):
     sky, meadow = ab[:70, 120:, 1], ab[140:, :40, 1]
     assert sky.mean() < meadow.mean() - 5 and sky.mean() < -5
     assert 0 < doubt < 1
+
+
+def test_weights_come_from_a_bucket(shipped, moto_s3, monkeypatch, tmp_path):
+    for name, value in moto_s3.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    bucket = moto_s3.make_bucket("weights")
+    Store(bucket).put("mine/model.safetensors", shipped.path)
+    found = find(f"{bucket}/mine/model.safetensors")
+    assert found.digest == shipped.digest and tmp_path in found.path.parents
+    assert find(f"{bucket}/mine/model.safetensors").path == found.path
+    with pytest.raises(ModelError, match="no weights at s3://weights/mine/other.safetensors"):
+        find(f"{bucket}/mine/other.safetensors")
