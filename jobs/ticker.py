@@ -16,10 +16,17 @@ SECONDS = 1.0  # between two looks
 
 @ray.remote(num_cpus=0)
 class Ticker:
-    """Keeps lines until they are asked for."""
+    """Keeps lines until they are asked for, and the first problem that no other try would mend."""
 
     def __init__(self):
         self.lines: list[str] = []
+        self.first_problem: str | None = None
+
+    def give_up(self, problem: str) -> None:
+        self.first_problem = self.first_problem or problem
+
+    def problem(self) -> str | None:
+        return self.first_problem
 
     def say(self, line: str) -> None:
         self.lines.append(line)

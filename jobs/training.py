@@ -22,7 +22,7 @@ from ray.train.torch import TorchTrainer
 
 from colorize_core.models.published import Unavailable
 from colorize_core.storage import StorageError, Store
-from colorize_core.training.checkpoint import TrainingError
+from colorize_core.training.checkpoint import TrainingError, read_checkpoint
 from colorize_core.training.data import Batch, DatasetError, dataset_blocks, decode, identity, read_rows
 from colorize_core.training.loop import Assignment, train
 from jobs.ticker import Spoken, ticking
@@ -30,6 +30,7 @@ from jobs.ticker import Spoken, ticking
 PART = 128  # decoded photographs that travel together
 SHUFFLED = 2048  # photographs among which each worker draws its next
 MAX_FAILURES = 8  # of workers, over a whole training
+FINAL = (TrainingError, DatasetError, StorageError, Unavailable)
 
 
 def fit(assignment: Assignment, workers: tuple[int, int], device: str, threads: int) -> None:
@@ -54,11 +55,15 @@ def fit(assignment: Assignment, workers: tuple[int, int], device: str, threads: 
             run_config=run,
         )
         try:
-            result = trainer.fit()
+            trainer.fit()
         except ray.train.TrainingFailedError as error:
             raise TrainingError(f"the workers failed too often: {error}") from error
-    if problem := (result.metrics or {}).get("problem"):
-        raise TrainingError(problem)
+        problem: Any = ray.get(ticker.problem.remote())
+        if problem:
+            raise TrainingError(problem)
+    checkpoint = read_checkpoint(Store(assignment.output))
+    if checkpoint is None or checkpoint.position.step < assignment.recipe.steps:
+        raise TrainingError("the workers ended before the last step, without saying why")
 
 
 def photographs(assignment: Assignment) -> Dataset:
@@ -88,7 +93,10 @@ def decode_file(files: dict[str, np.ndarray], store: Store, clusters: tuple[int,
 
 
 def work(config: dict[str, Any]) -> None:
-    """What each worker does. A problem that another try would meet again is told, not raised: Ray would try again."""
+    """What each worker does. Ray starts all of them again when one fails: in vain, if the ticker knows of a problem."""
+    ticker = config["ticker"]
+    if ray.get(ticker.problem.remote()):
+        return
     torch.set_num_threads(config["threads"])
     assignment: Assignment = config["assignment"]
     size = max(1, assignment.recipe.batch // ray.train.get_context().get_world_size())
@@ -112,7 +120,18 @@ def work(config: dict[str, Any]) -> None:
             yield rest
 
     try:
-        with redirect_stdout(Spoken(config["ticker"])):
+        with redirect_stdout(Spoken(ticker)):
             train(assignment, batches, config["device"], ray.train.report)
-    except (TrainingError, DatasetError, StorageError, Unavailable) as error:
-        ray.train.report({"problem": str(error)})
+    except Exception as error:
+        if problem := final(error):
+            ray.get(ticker.give_up.remote(problem))
+        raise
+
+
+def final(error: BaseException | None) -> str | None:
+    """What an error says if another try would meet it again, wherever on the way here it was wrapped."""
+    while error is not None:
+        if isinstance(error, FINAL):
+            return str(error)
+        error = getattr(error, "cause", None) or error.__cause__
+    return None

@@ -10,10 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from color_dataset import write_dataset
 from command import descendants, kill_tree, start_job
 
+from colorize_core.curation.dataset import DATASET, SCHEMA, read_block, write_block
 from colorize_core.storage import Store
 from colorize_core.training.checkpoint import read_checkpoint
 from colorize_core.weights import find
@@ -181,6 +183,20 @@ def test_two_workers_one_of_them_killed(alone, dataset, recipe, tmp_path):
     output = Store(str(tmp_path))
     check_that_nothing_was_seen_twice(output)
     assert losses(output)[-1] == pytest.approx(losses(Store(str(alone)))[-1], rel=0.2)
+
+
+@pytest.mark.slow
+def test_a_photograph_that_cannot_be_read_ends_the_job_with_its_name(recipe, tmp_path):
+    dataset = write_dataset(str(tmp_path / "set"), train=PHOTOGRAPHS, val=4, test=4, side=32, per_file=12)
+    rows = read_block(dataset, DATASET, "00024.parquet").to_pylist()
+    rows[5]["thumbnail"] = rows[5]["thumbnail"][:300]
+    write_block(dataset, DATASET, "00024.parquet", pa.Table.from_pylist(rows, SCHEMA))
+    job = start("--recipe", recipe, tmp_path / "set", tmp_path / "out", "--workers", "1", "--threads", "1")
+    try:
+        wait_for(job, f"the training failed: the thumbnail of photograph {rows[5]['sha256']} cannot be decoded")
+        assert job.wait(60) == 1
+    finally:
+        kill_tree(job)
 
 
 @pytest.mark.slow
