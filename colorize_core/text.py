@@ -1,4 +1,4 @@
-"""Names from outside, made fit to be shown."""
+"""Text fit to be shown: names from outside, spans of time."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ def visible(name: str) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 12 min, 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

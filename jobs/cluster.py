@@ -35,10 +35,11 @@ from colorize_core.curation.survey import Survey
 from colorize_core.photo import Limits
 from colorize_core.report.dataset import write_dataset_report
 from colorize_core.storage import StorageError, Store, inside
+from colorize_core.text import duration
 from jobs import curation
 from jobs.arguments import bound
 from jobs.interruption import stoppable
-from jobs.runlog import allowed_failures, duration
+from jobs.runlog import allowed_failures
 from jobs.workers import Impossible, memory_per_scan, start_workers
 
 SECONDS = 60  # for the examination of one photograph, half a second per megapixel on top

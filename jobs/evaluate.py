@@ -12,7 +12,6 @@ impossible, said before any photograph is colored; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import os
@@ -20,7 +19,6 @@ import platform
 import shlex
 import sys
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -117,9 +115,7 @@ def choose(split: Photographs, wanted: list[int] | None, limit: int | None) -> P
             f"{', '.join(map(str, there))}"
         )
     places = [i for i, cluster in enumerate(split.clusters.tolist()) if wanted is None or cluster in wanted][:limit]
-    sha256, thumbnails = [split.sha256[i] for i in places], [split.thumbnails[i] for i in places]
-    digest = hashlib.sha256("".join(sha256).encode()).hexdigest()
-    return Photographs(split.ids[places], sha256, thumbnails, split.clusters[places], Counter(), digest)
+    return split.at(places)
 
 
 def open_contest(work: Work) -> tuple[Contest, list[str]]:

@@ -17,6 +17,7 @@ from colorize_core.records import RECORDS, Status
 from colorize_core.runs import RUNS, retry_command
 from colorize_core.stages import Task
 from colorize_core.storage import StorageError
+from colorize_core.text import duration
 
 REFRESH_SECONDS = 10
 PARTS = ("autochrome-archive", "ray", "torch", "numpy", "pillow", "imagecodecs", "simplejpeg", "opencv-python-headless")
@@ -25,14 +26,6 @@ PARTS = ("autochrome-archive", "ray", "torch", "numpy", "pillow", "imagecodecs",
 def command_line(arguments: list[str]) -> str:
     """The command that would do the same again."""
     return shlex.join(["python", "-m", "jobs.colorize", *arguments])
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min, 3 h 05 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _version(part: str) -> str:

@@ -9,8 +9,8 @@ from colorize_core.plan import Plan
 from colorize_core.records import Record, Status
 from colorize_core.stages import Finish, Predict, Prepare, Task
 from colorize_core.storage import Store
+from colorize_core.text import duration
 from colorize_core.workbench import Workbench
-from jobs.runlog import duration
 
 SAMPLE = 6
 

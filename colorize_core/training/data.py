@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -41,11 +41,13 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def first(self, count: int) -> Photographs:
-        """The first ones by id, at most ``count``."""
-        sha256 = self.sha256[:count]
-        return Photographs(self.ids[:count], sha256, self.thumbnails[:count], self.clusters[:count], self.licenses,
-                           digest_of(sha256))  # fmt: skip
+    def at(self, places: Sequence[int]) -> Photographs:
+        """Those at some places; the licenses stay those of all."""
+        sha256, chosen = [self.sha256[i] for i in places], list(places)
+        thumbnails = [self.thumbnails[i] for i in places]
+        return Photographs(
+            self.ids[chosen], sha256, thumbnails, self.clusters[chosen], self.licenses, digest_of(sha256)
+        )
 
     def decoded(self, side: int, framing: str) -> np.ndarray:
         """All of them as (N, side, side, 3) uint8. Raises DatasetError naming one that cannot be decoded."""

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from colorize_core.storage import StorageError, Store
+from colorize_core.text import duration
 from colorize_core.training.curves import draw_curves
 from colorize_core.training.events import Events
 from colorize_core.training.samples import Predict, Samples
@@ -89,7 +90,7 @@ class Journal:
             f"validation at step {entry['step']:,}: PSNR {_figure(entry['psnr'])} dB "
             f"(one constant color {_figure(entry['constant_psnr'])})  "
             f"colorfulness {_figure(entry['colorfulness_ratio'])} of the photographs'  "
-            f"delta E {_figure(entry['delta_e'])}  after {_duration(entry['seconds'])}",
+            f"delta E {_figure(entry['delta_e'])}  after {duration(entry['seconds'])}",
             flush=True,
         )
         row = self.samples.add(entry["step"], predict) if self.samples else None
@@ -128,7 +129,7 @@ class Journal:
             f"{step:,}/{self.total_steps:,} steps ({step / self.total_steps:.0%})  loss {_figure(self.loss, 4)}"
             + (f" ({self.broken:,} were no number)" if self.broken else "")
             + f"  {count / max(seconds, 1e-9):,.1f} photographs/s"
-            + (f"  about {_duration(left)} left" if now > began else ""),
+            + (f"  about {duration(left)} left" if now > began else ""),
             flush=True,
         )
 
@@ -161,11 +162,3 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _figure(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min, 3 h 05 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

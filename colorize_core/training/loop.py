@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from colorize_core import color
+from colorize_core.evaluation.baselines import PUBLISHED
 from colorize_core.models import build
 from colorize_core.storage import Store
 from colorize_core.training import metrics
@@ -71,7 +72,7 @@ def train(assignment: Assignment, batches: Batches, device: str = "cpu", told: C
 
     Every worker of a torch.distributed group calls this with its own share of every epoch; the first one stores
     checkpoints, weights and everything to look at. ``told`` gets each validation's figures, on every worker. Raises
-    TrainingError, DatasetError, ModelError.
+    TrainingError, DatasetError, Unavailable.
     """
     recipe, output = assignment.recipe, Store(assignment.output)
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
@@ -85,7 +86,7 @@ def train(assignment: Assignment, batches: Batches, device: str = "cpu", told: C
             parameter.requires_grad_(False)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
-    loss = make_loss(recipe.loss, network, sample_ab(assignment)).to(device)
+    loss = make_loss(recipe.loss, network, lambda: sample_ab(assignment)).to(device)
     objective: nn.Module = Objective(network, loss)
     optimizer = make_optimizer(recipe, network)
     position = Position()
@@ -309,7 +310,8 @@ def sample_ab(assignment: Assignment) -> Tensor:
 
 def validation_photographs(assignment: Assignment) -> Photographs:
     """The first photographs of the validation split, by id."""
-    return read_photographs(Store(assignment.dataset), "val", assignment.clusters).first(VALIDATION)
+    photographs = read_photographs(Store(assignment.dataset), "val", assignment.clusters)
+    return photographs.at(range(min(VALIDATION, len(photographs))))
 
 
 def answer(network: nn.Module, lightness: Tensor) -> Tensor:
@@ -328,7 +330,7 @@ def validate(network: nn.Module, pictures: np.ndarray, device: str) -> dict[str,
         lab = color.srgb_to_lab(torch.from_numpy(truth).permute(0, 3, 1, 2).float() / 255, axis=1)
         made = answer(network, lab[:, :1].to(device)).cpu()
         distance += float(color.delta_e2000(torch.cat([lab[:, :1], made], 1), lab, axis=1).mean()) * len(truth)
-        constant = torch.tensor([1.5, 8.0]).view(1, 2, 1, 1).expand_as(made)
+        constant = torch.tensor(PUBLISHED).view(1, 2, 1, 1).expand_as(made)
         guesses = [to_rgb(lab[:, :1], ab) for ab in (made, constant)]
         for own, model, plain in zip(truth, *guesses, strict=True):
             rows.append((metrics.psnr(model, own), metrics.psnr(plain, own), metrics.colorfulness(model),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,9 +72,9 @@ def prior(ab: Tensor, bins: Tensor) -> Tensor:
 LOSSES = ("mse", "lab-mse", "rebalanced")
 
 
-def make_loss(name: str, network: nn.Module, ab: Tensor) -> nn.Module:
-    """The loss of a recipe; ``ab`` (N, 2) are pixels of the photographs, from which color is rebalanced."""
+def make_loss(name: str, network: nn.Module, sample: Callable[[], Tensor]) -> nn.Module:
+    """The loss of a recipe; ``sample`` gives ab (N, 2) of the photographs, where color is rebalanced by it."""
     if name == "rebalanced":
         bins = network.get_buffer("bins").cpu()
-        return RebalancedColor(bins, prior(ab, bins))
+        return RebalancedColor(bins, prior(sample(), bins))
     return {"mse": MeanSquaredError, "lab-mse": LabMeanSquaredError}[name]()

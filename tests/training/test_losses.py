@@ -68,5 +68,5 @@ def test_squared_errors_of_ab_and_of_all_of_lab():
 def test_a_loss_that_needs_bins_takes_them_from_the_network():
     network = nn.Module()
     network.register_buffer("bins", ab_bins(30.0))
-    assert torch.equal(make_loss("rebalanced", network, torch.zeros(10, 2)).bins, network.bins)
-    assert isinstance(make_loss("mse", nn.Module(), torch.zeros(10, 2)), MeanSquaredError)
+    assert torch.equal(make_loss("rebalanced", network, lambda: torch.zeros(10, 2)).bins, network.bins)
+    assert isinstance(make_loss("mse", nn.Module(), lambda: torch.zeros(10, 2)), MeanSquaredError)
