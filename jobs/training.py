@@ -129,9 +129,10 @@ def work(config: dict[str, Any]) -> None:
 
 
 def final(error: BaseException | None) -> str | None:
-    """What an error says if another try would meet it again, wherever on the way here it was wrapped."""
+    """What an error says if another try would meet it again; of one that Ray wrapped, what lies innermost."""
+    said = None
     while error is not None:
         if isinstance(error, FINAL):
-            return str(error)
+            said = str(error)
         error = getattr(error, "cause", None) or error.__cause__
-    return None
+    return said
