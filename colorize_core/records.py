@@ -27,6 +27,7 @@ class Status(StrEnum):
     FAILED = "failed"  # infrastructure: retried on the next run
 
 
+STAGES = ("fetch", "prepare", "predict", "finish", "put")  # each has its milliseconds in the record
 DONE = frozenset({Status.COLORIZED, Status.SKIPPED_COLOR, Status.REJECTED})
 
 

@@ -43,7 +43,7 @@ class Task:
     recipe: Recipe
     limits: Limits
     seconds: float  # for one step on one photo, half a second per megapixel on top
-    memory: int  # bytes that one photo may take
+    memory: int  # bytes that one photo may take; 0: a worker's share of its own machine
 
 
 @dataclass

@@ -11,10 +11,11 @@ A `Store` lists, reads and writes below one root. What it promises:
 
 Addresses are a path, `file://`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory://name`, all taken literally
 (nothing is percent-decoded). S3 is set up by the standard variables, read on the machine that connects:
-AWS_ACCESS_KEY_ID and its kin (or a profile, or an instance role), AWS_REGION, AWS_CA_BUNDLE, AWS_ENDPOINT_URL or
-AWS_ENDPOINT_URL_S3 (path-style addressing then). Servers that refuse the checksums of newer clients want
-AWS_REQUEST_CHECKSUM_CALCULATION=when_required and AWS_RESPONSE_CHECKSUM_VALIDATION=when_required; Content-MD5 goes
-with every write either way. No credential is kept in a Store, its pickle, its repr or a message.
+AWS_ACCESS_KEY_ID and its kin (or a role, or AWS_SHARED_CREDENTIALS_FILE, which is read again when its keys are
+refused), AWS_REGION, AWS_CA_BUNDLE, AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3 (path-style addressing then). Servers that
+refuse the checksums of newer clients want AWS_REQUEST_CHECKSUM_CALCULATION=when_required and
+AWS_RESPONSE_CHECKSUM_VALIDATION=when_required; Content-MD5 goes with every write either way. No credential is kept in
+a Store, its pickle, its repr or a message.
 """
 
 from __future__ import annotations

@@ -22,3 +22,11 @@ def clusters(text: str) -> tuple[int, ...]:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of clusters, such as 0,3") from None
+
+
+def address(text: str) -> tuple[str, int]:
+    """``9108``, on loopback, or ``0.0.0.0:9108``."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a port such as 9108 nor an address such as 0.0.0.0:9108")
+    return host or "127.0.0.1", int(port)

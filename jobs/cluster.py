@@ -40,7 +40,7 @@ from jobs import curation
 from jobs.arguments import bound
 from jobs.interruption import stoppable
 from jobs.runlog import allowed_failures
-from jobs.workers import Impossible, memory_per_scan, start_workers
+from jobs.workers import Impossible, start_workers
 
 SECONDS = 60  # for the examination of one photograph, half a second per megapixel on top
 REFRESH_SECONDS = 10
@@ -228,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
         source, output = open_stores(args)
         reuse(args, output)
         listing = find_photographs(source)
-        memory = memory_per_scan(args.memory, args.workers)
+        memory = int((args.memory or 0) * 1e9)
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         survey = Survey(source, output, run, Rules(min_side=args.min_side), Limits(), SECONDS, memory)
         todo = unexamined(listing, examined(output, listing, survey.digest))

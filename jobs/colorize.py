@@ -15,6 +15,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from colorize_core.derivative import Encoding
@@ -25,11 +26,12 @@ from colorize_core.recipe import Recipe
 from colorize_core.stages import Task
 from colorize_core.storage import Entry, NotFound, StorageError, Store, inside
 from colorize_core.weights import DEFAULT, ModelError, find
-from jobs.arguments import bound
+from jobs.arguments import address, bound
+from jobs.gauges import Gauges
 from jobs.interruption import stoppable
 from jobs.runlog import RunLog
 from jobs.trial import try_out
-from jobs.workers import Impossible, memory_per_scan, start_workers
+from jobs.workers import Impossible, memory_share, start_workers
 
 SOURCE_TERMS = {uri.rpartition("/")[2]: uri for uri in SOURCE_TYPES}
 FORMAT_HELP = (
@@ -89,12 +91,23 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--memory", type=float, metavar="GB", help="memory that one scan may take (default: a worker's "
         "share of 80 %% of the machine's)")  # fmt: skip
     add("--stages", choices=("auto", "fused", "split"), default="auto", help=STAGES_HELP)
+    add("--gpus", type=int, metavar="N", help="GPUs to use (default: every GPU of the cluster)")
+    add("--autoscaling", action="store_true", help="the cluster brings up nodes on demand: ask it for --workers and "
+        "--gpus though it has fewer now")  # fmt: skip
     add("--run", metavar="NAME", help="name of this run (default: the time)")
+
+    add = parser.add_argument_group("monitoring").add_argument
+    add("--metrics", type=address, metavar="[HOST:]PORT", help="serve the run's gauges to Prometheus there, "
+        "on loopback unless a host is given (default: nothing listens)")  # fmt: skip
+    add("--price", type=float, metavar="PER_HOUR", help="of the whole cluster, in any currency: adds the cost of a "
+        "thousand scans to the figures")  # fmt: skip
     args = parser.parse_args(arguments)
     if not 1 <= args.quality <= 100:
         parser.error("--quality goes from 1 to 100")
     if (args.limit is not None and args.limit < 1) or (args.workers is not None and args.workers < 1):
         parser.error("--limit and --workers start at 1")
+    if args.autoscaling and not args.workers:
+        parser.error("--autoscaling needs --workers: how many CPUs to ask for")
     if args.retry_failed and (args.force or args.manifest):
         parser.error("--retry-failed chooses the scans by itself; leave out --force and --manifest")
     if args.run and not args.run.replace("-", "").replace("_", "").isalnum():
@@ -165,9 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
         plan = find_work(args, source, output, recipe)
         run = args.run or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         limits = Limits(int(args.max_pixels), int(args.max_gigabytes * 1e9))
-        task = Task(
-            source, output, run, recipe, limits, args.decode_timeout, memory_per_scan(args.memory, args.workers)
-        )
+        task = Task(source, output, run, recipe, limits, args.decode_timeout, int((args.memory or 0) * 1e9))
         print(
             f"{plan.listed:,} scans found, {plan.already_done:,} done already, "
             f"{len(plan.todo):,} to do: {plan.bytes / 1e9:.3f} GB"
@@ -176,23 +187,27 @@ def main(arguments: list[str] | None = None) -> int:
             print("nothing to retry" if args.retry_failed else f"nothing to do: all {plan.listed:,} scans are done")
             return 0
         if args.dry_run:
-            print(try_out(plan, task, args.model, args.workers or os.cpu_count() or 1))
+            cpus = args.workers or os.cpu_count() or 1
+            print(try_out(plan, replace(task, memory=task.memory or memory_share(cpus)), args.model, cpus))
             return 0
-        workers = start_workers(args.workers, args.device, args.stages)
+        workers = start_workers(
+            args.workers, args.device, args.stages, wanted_gpus=args.gpus, autoscaling=args.autoscaling
+        )
+        log = RunLog(task, plan, arguments, args.max_failed, args.price)
+        gauges = Gauges(log, workers, args.metrics) if args.metrics else None
     except Impossible as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 2
 
     from jobs import pipeline  # Ray, which the answers above do not wait for
 
-    log = RunLog(task, plan, arguments)
     print(f"run {run}: {workers.cpus} CPU workers, model {recipe.model} on {workers.device}", flush=True)
     try:
         with stoppable():
             log.write("running")
             for rows in pipeline.run(plan, task, args.model, workers, args.stall_timeout):
                 log.add(rows)
-        return log.close(args.max_failed)
+        return log.close()
     except KeyboardInterrupt:
         log.write("interrupted", 130)
         print(f"\ninterrupted after {log.scans:,} scans; nothing is lost. Continue with: {log.command}")
@@ -202,6 +217,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"the job failed after {log.scans:,} scans: {error}", file=sys.stderr)
         print(f"what is done stays done; continue with: {log.command}", file=sys.stderr)
         return 1
+    finally:
+        if gauges:
+            gauges.close()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import cast
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from colorize_core.curation.selection import Selection
 from colorize_core.curation.survey import Examine, Survey
 from colorize_core.storage import Store
 from jobs.pipeline import in_pool
+from jobs.workers import memory_here
 
 BLOCK = 256  # photographs that are examined again when their worker dies, and that share a file
 THUMBNAILS = pa.schema([("file", pa.string()), ("row", pa.int32()), ("thumbnail", pa.binary())])
@@ -37,7 +39,7 @@ DECISIONS = pa.schema(
 
 class ExamineBlock:
     def __init__(self, survey: Survey):
-        self.examine = Examine(survey)
+        self.examine = Examine(replace(survey, memory=survey.memory or memory_here()))
 
     def __call__(self, block: pa.Table) -> pa.Table:
         return pa.table({"reason": pa.array(self.examine(block.to_pylist()), pa.string())})

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import cast
 
 import numpy as np
@@ -24,7 +24,8 @@ from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, settl
 from colorize_core.storage import Entry
 from colorize_core.suspects import Suspects, WorkerDied
 from colorize_core.workbench import Workbench
-from jobs.workers import Workers
+from jobs.meter import Meter
+from jobs.workers import Workers, memory_here
 
 BLOCK = 32  # photos that are redone when their worker dies, and that share a file of records
 BATCH = 16  # photos on the accelerator at once
@@ -44,27 +45,32 @@ class Fused:
     """All three steps in one worker, a photo at a time: each scan is read and decoded once."""
 
     def __init__(self, task: Task, model: str, device: str):
-        self.task, bench = task, Workbench(task)
+        self.task = task = at_home(task)
+        bench, self.meter = Workbench(task), Meter()
         self.predict = Predict(model, task.recipe.model_digest, device)
         self.prepare, self.finish = Prepare(task, bench), Finish(task, bench)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
         records = suspects.work_through(
-            entries(block), key_of, self._colorize, lambda work, error: give_up(self.task, work, error)
+            entries(block),
+            key_of,
+            self._colorize,
+            lambda work, error: self.meter.count(give_up(self.task, work, error)),
         )
         return store(self.task, records, suspects)
 
     def _colorize(self, work: tuple[Entry, int]) -> Iterator[Record]:
         for photo in self.prepare(*work):
-            yield self.finish(self.predict([photo])[0])
+            yield self.meter.count(self.finish(self.predict([photo])[0]))
 
 
 class PrepareBlock:
     """The first step alone: scans to model inputs."""
 
     def __init__(self, task: Task):
-        self.task, self.prepare = task, Prepare(task)
+        self.task = at_home(task)
+        self.prepare = Prepare(self.task)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
@@ -92,15 +98,16 @@ class FinishBlock:
     """The third step alone: ab to stored derivatives and stored records."""
 
     def __init__(self, task: Task):
-        self.task, self.finish = task, Finish(task)
+        self.task = at_home(task)
+        self.finish, self.meter = Finish(self.task), Meter()
 
     def __call__(self, block: pa.Table) -> pa.Table:
         suspects = Suspects(self.task.output, self.task.run, block_name(block))
         records = suspects.work_through(
             unpack(block),
             lambda photo: f"{photo.record.key}#{photo.record.page}",
-            lambda photo: [self.finish(photo)],
-            lambda photo, error: settle(photo.record, Status.REJECTED, error),
+            lambda photo: [self.meter.count(self.finish(photo))],
+            lambda photo, error: self.meter.count(settle(photo.record, Status.REJECTED, error)),
         )
         return store(self.task, records, suspects)
 
@@ -110,6 +117,11 @@ def store(task: Task, records: list[Record], suspects: Suspects) -> pa.Table:
     write_records(task.output, task.run, records)
     suspects.end()
     return to_table(records)
+
+
+def at_home(task: Task) -> Task:
+    """The task as this worker does it, within the memory of its own machine."""
+    return replace(task, memory=task.memory or memory_here())
 
 
 def key_of(work: tuple[Entry, int]) -> str:
@@ -183,18 +195,18 @@ def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: flo
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = stall_seconds
     dataset: Dataset = ray.data.from_arrow(blocks(plan, workers.cpus))
-    gpus = 1 if workers.device == "cuda" else 0
+    gpus, most = min(1, workers.gpus), dataset.num_blocks()
     if workers.split:
         half = workers.cpus // 2
-        accelerators = int(ray.cluster_resources()["GPU"]) if gpus else 1
         digest = task.recipe.model_digest
         on_device = {"batch_size": BATCH, "num_cpus": 0, "num_gpus": gpus}
-        dataset = in_pool(dataset, half, PrepareBlock, task)
-        dataset = in_pool(dataset, accelerators, PredictBatch, model, digest, workers.device, **on_device)
-        dataset = in_pool(dataset, workers.cpus - half, FinishBlock, task)
+        # A stage may have to give back workers to the next one, where nodes have been lost or are yet to come.
+        now = int(ray.cluster_resources().get("CPU", 0)) // 2
+        dataset = in_pool(dataset, min(half, most), PrepareBlock, task, at_first=now)
+        dataset = in_pool(dataset, workers.gpus or 1, PredictBatch, model, digest, workers.device, **on_device)
+        dataset = in_pool(dataset, min(workers.cpus - half, most), FinishBlock, task, at_first=now)
     else:
-        size = min(workers.cpus, dataset.num_blocks())
-        dataset = in_pool(dataset, size, Fused, task, model, workers.device, num_gpus=gpus)
+        dataset = in_pool(dataset, min(workers.cpus, most), Fused, task, model, workers.device, num_gpus=gpus)
     for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         yield cast(pa.Table, block).to_pylist()
 
@@ -207,8 +219,17 @@ def in_pool(
     batch_size: int | None = None,
     num_cpus: int = 1,
     num_gpus: int = 0,
+    at_first: int | None = None,
 ) -> Dataset:
-    """A stage in a pool of actors of a fixed size; whole blocks unless a batch size is given."""
+    """A stage in a pool of actors; whole blocks unless a batch size is given.
+
+    The pool keeps its size, or starts with ``at_first`` and has what the other stages leave, at least one.
+    """
+    pool = (
+        {"size": size}
+        if at_first is None
+        else {"min_size": 1, "initial_size": max(1, min(at_first, size)), "max_size": size}
+    )
     return dataset.map_batches(
         stage,
         fn_constructor_args=arguments,
@@ -216,5 +237,5 @@ def in_pool(
         batch_format="pyarrow",
         num_cpus=num_cpus,
         num_gpus=num_gpus,
-        compute=ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
+        compute=ActorPoolStrategy(**pool, max_tasks_in_flight_per_actor=2),
     )

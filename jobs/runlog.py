@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from colorize_core.plan import Plan
-from colorize_core.records import RECORDS, Status
+from colorize_core.records import RECORDS, STAGES, Status
 from colorize_core.runs import RUNS, retry_command
 from colorize_core.stages import Task
 from colorize_core.storage import StorageError
 from colorize_core.text import duration
 
 REFRESH_SECONDS = 10
+STATES = ("running", "finished", "too_many_failures", "failed", "interrupted")
 PARTS = ("autochrome-archive", "ray", "torch", "numpy", "pillow", "imagecodecs", "simplejpeg", "opencv-python-headless")
 
 
@@ -38,13 +39,20 @@ def _version(part: str) -> str:
 class RunLog:
     """Counts the settled records of one run, and tells of them at most every ten seconds."""
 
-    def __init__(self, task: Task, plan: Plan, arguments: list[str]):
+    def __init__(
+        self, task: Task, plan: Plan, arguments: list[str], max_failed: str = "1%", price: float | None = None
+    ):
+        """max_failed: the failures that are allowed, a count or a share. price: of the whole cluster, an hour."""
         self.task, self.plan, self.command = task, plan, command_line(arguments)
+        self.max_failed, self.price = max_failed, price
+        self.state = "running"
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+        self.milliseconds: Counter[str] = Counter()
         self.scans = self.pixels = self.bytes = 0
         self._seen: set[tuple[str, str, int]] = set()
         self.began = time.monotonic()
+        self.started_at = self.progressed_at = time.time()
         self._told = 0.0
         self.about = {
             "run": task.run,
@@ -74,8 +82,26 @@ class RunLog:
         """Scans per second since the start."""
         return self.scans / max(self.seconds, 1e-9)
 
+    @property
+    def seconds_left(self) -> float:
+        """At that rate; not a number before the first block is back."""
+        return (len(self.plan.todo) - self.scans) / self.rate if self.scans else float("nan")
+
+    @property
+    def allowed(self) -> int:
+        """Photos that may fail, of those planned or of the pages that they turned out to have."""
+        return allowed_failures(self.max_failed, max(len(self.plan.todo), sum(self.counts.values())))
+
+    @property
+    def cost_per_thousand(self) -> float | None:
+        """Of scans, in the currency of the price; None without a price or a scan."""
+        if self.price is None or not self.scans:
+            return None
+        return self.price * self.seconds / 3600 / self.scans * 1000
+
     def add(self, rows: list[dict]) -> None:
         """Count settled records; rows of one file are one scan. A block that ran twice counts once."""
+        self.progressed_at = time.time()
         for row in rows:
             photo = row["key"], row["source_etag"], row["page"]
             if photo in self._seen:
@@ -85,6 +111,8 @@ class RunLog:
             if row["error_class"]:
                 self.errors[row["error_class"]] += 1
             self.pixels += (row["width"] or 0) * (row["height"] or 0) if row["status"] == Status.COLORIZED else 0
+            for stage in STAGES:
+                self.milliseconds[stage] += row[f"ms_{stage}"] or 0
             if row["page"] == 0:
                 self.scans += 1
                 self.bytes += row["source_size"]
@@ -94,8 +122,7 @@ class RunLog:
     def tell(self, state: str = "running") -> None:
         """Refresh the line on the terminal and the file. A store that does not take the file does not stop the work."""
         self._told = time.monotonic()
-        planned = len(self.plan.todo)
-        left = (planned - self.scans) / self.rate if self.scans else float("nan")
+        planned, left = len(self.plan.todo), self.seconds_left
         print(
             f"{self.scans:,}/{planned:,} scans ({self.scans / max(1, planned):.0%})  {self.rate:.2f}/s  "
             f"{self.pixels / 1e6 / max(self.seconds, 1e-9):.1f} MP/s  failures {self.failures}  "
@@ -109,6 +136,8 @@ class RunLog:
 
     def write(self, state: str, exit_code: int | None = None) -> None:
         """Store ``runs/<run>.json``."""
+        self.state = state
+        cost = self.cost_per_thousand
         summary = self.about | {
             "state": state,
             "exit_code": exit_code,
@@ -121,12 +150,15 @@ class RunLog:
             "pixels": self.pixels,
             "seconds": round(self.seconds, 3),
             "rate_per_s": round(self.rate, 4),
+            "stage_seconds": {stage: round(self.milliseconds[stage] / 1000, 3) for stage in STAGES},
+            "price_per_hour": self.price,
+            "cost_per_thousand_scans": None if cost is None else round(cost, 4),
         }
         self.task.output.put(f"{RUNS}/{self.task.run}.json", json.dumps(summary, indent=2).encode(), "application/json")
 
-    def close(self, max_failed: str) -> int:
+    def close(self) -> int:
         """The last lines, the last word on file, and the exit code: 3 when more failed than allowed, else 0."""
-        exceeded = self.failures > allowed_failures(max_failed, sum(self.counts.values()))
+        exceeded = self.failures > allowed_failures(self.max_failed, sum(self.counts.values()))
         self.write("too_many_failures" if exceeded else "finished", 3 if exceeded else 0)
         counts, seconds = self.counts, max(self.seconds, 1e-9)
         print(
@@ -134,6 +166,7 @@ class RunLog:
             f"{counts[Status.REJECTED]:,} rejected, {counts[Status.FAILED]:,} failed; "
             f"{self.plan.already_done:,} scans were done before; "
             f"{duration(seconds)}, {self.rate:.2f} scans/s, {self.pixels / 1e6 / seconds:.1f} MP/s"
+            + ("" if self.cost_per_thousand is None else f", {self.cost_per_thousand:.2f} a thousand scans")
         )
         if self.failures:
             output = self.task.output
@@ -142,7 +175,7 @@ class RunLog:
             print(f"  {shlex.join(['python', '-m', 'jobs.report', output.root])}")
             print(f"retry them: {retry_command(self.command)}")
         if exceeded:
-            print(f"exit code 3: {self.failures:,} failures are more than --max-failed {max_failed} allows")
+            print(f"exit code 3: {self.failures:,} failures are more than --max-failed {self.max_failed} allows")
         return 3 if exceeded else 0
 
 

@@ -58,8 +58,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--validate", type=int, metavar="N", help="steps from one checkpoint to the next (default: the recipe's)")
     add("--seed", type=int, default=0, metavar="N", help="of every random choice (default %(default)s)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: GPUs where there are any")
+    add("--autoscaling", action="store_true", help="the cluster brings up nodes on demand: ask it for --workers "
+        "though it has fewer now; say which --device")  # fmt: skip
     add("--threads", type=int, metavar="N", help="CPU threads of each worker (default: this machine's, shared)")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.autoscaling and args.device == "auto":
+        parser.error("--autoscaling needs --device: which nodes to ask for")
+    return args
 
 
 def workers(text: str) -> tuple[int, int]:
@@ -138,6 +143,8 @@ def train_on_ray(assignment: Assignment, args: argparse.Namespace) -> None:
         start_cluster(cpus, gpus, OBJECT_STORE)
     device = ("cuda" if gpus else "cpu") if args.device == "auto" else args.device
     have, unit = (gpus, "GPUs") if device == "cuda" else (cpus - 1, "CPUs beside the one that decodes photographs")
+    if args.autoscaling:
+        have = high
     if low > have:
         raise Impossible(f"{low} workers need as many {unit}; the cluster has {max(have, 0)}. Ask for fewer --workers")
     from jobs.training import fit

@@ -16,24 +16,32 @@ class Impossible(Exception):
 
 @dataclass(frozen=True)
 class Workers:
-    """CPU workers, the device that models run on, and whether the three stages have workers of their own."""
+    """CPU workers, GPUs, the device that models run on, and whether the three stages have workers of their own."""
 
     cpus: int
+    gpus: int
     device: str
     split: bool
 
 
-def start_workers(wanted: int | None, device: str, stages: str) -> Workers:
+def start_workers(
+    wanted: int | None, device: str, stages: str, *, wanted_gpus: int | None = None, autoscaling: bool = False
+) -> Workers:
     """Join the cluster that RAY_ADDRESS or a submitted job names, or start one on this machine.
 
-    Raises Impossible when the cluster can never run the plan: a pool that waits for CPUs that cannot come waits
-    without a word.
+    autoscaling: the cluster brings up the nodes for what is wanted. Raises Impossible when the cluster can never run
+    the plan: a pool that waits for CPUs that cannot come waits without a word.
     """
     if "RAY_ADDRESS" in os.environ:
-        return choose_workers(wanted, device, stages, *join_cluster())
+        cpus, gpus = join_cluster()
+        if autoscaling:
+            cpus, gpus = max(cpus, wanted or 0), max(gpus, wanted_gpus or 0)
+        return choose_workers(wanted, device, stages, cpus, gpus, wanted_gpus)
+    if autoscaling:
+        raise Impossible("only a cluster brings up nodes; submit the job to one, or leave out --autoscaling")
     gpus = local_gpus(device)
     cpus = wanted or max(os.cpu_count() or 1, 2 if stages == "split" else 1)
-    workers = choose_workers(wanted, device, stages, cpus, gpus)
+    workers = choose_workers(wanted, device, stages, cpus, gpus, wanted_gpus)
     start_cluster(cpus, gpus)
     return workers
 
@@ -77,20 +85,29 @@ def start_cluster(cpus: int, gpus: int, object_store: int = OBJECT_STORE) -> Non
     )
 
 
-def choose_workers(wanted: int | None, device: str, stages: str, cpus: int, gpus: int) -> Workers:
+def choose_workers(
+    wanted: int | None, device: str, stages: str, cpus: int, gpus: int, wanted_gpus: int | None = None
+) -> Workers:
     """What to use of a cluster of so many CPUs and GPUs. Raises Impossible."""
+    if not cpus:
+        raise Impossible(
+            "no node of the cluster has a CPU for work; add nodes, or say with --autoscaling that they will come"
+        )
     device = device if device != "auto" else ("cuda" if gpus else "cpu")
     if device == "cuda" and not gpus:
         raise Impossible("there is no GPU here; add a GPU worker, or ask for --device cpu")
+    if device == "cuda" and (wanted_gpus or 0) > gpus:
+        raise Impossible(f"the cluster has {gpus} of {wanted_gpus} GPUs; ask for fewer --gpus")
+    accelerators = (wanted_gpus or gpus) if device == "cuda" else 0
     split = stages == "split" or (stages == "auto" and device == "cuda")
     count, least = wanted or cpus, 2 if split else 1
     if count > cpus:
         raise Impossible(f"{count} workers need as many CPUs and the cluster has {cpus}; ask for fewer --workers")
     if device == "cuda" and not split:
-        count = min(count, gpus)
+        count = min(count, accelerators)
     if count < least:
         raise Impossible(f"these stages need {least} CPUs and may use {count}; add CPUs, or ask for --stages fused")
-    return Workers(count, device, split)
+    return Workers(count, accelerators, device, split)
 
 
 def machine_memory() -> int:
@@ -103,9 +120,15 @@ def machine_memory() -> int:
         return physical
 
 
-def memory_per_scan(gigabytes: float | None, workers: int | None) -> int:
-    """Bytes that one scan may take: as asked, or a worker's share of the machine."""
-    if gigabytes:
-        return int(gigabytes * 1e9)
-    cpus = os.cpu_count() or 1
-    return int(machine_memory() * MEMORY_SHARE / min(workers or cpus, cpus))
+def memory_share(workers: int) -> int:
+    """Bytes that one scan may take when so many workers share this machine."""
+    return int(machine_memory() * MEMORY_SHARE / workers)
+
+
+def memory_here() -> int:
+    """The share of a worker on the node that it runs on; called by the worker itself."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    (node,) = (node for node in ray.nodes() if node["NodeID"] == here)
+    return memory_share(max(1, int(node["Resources"].get("CPU", 1))))

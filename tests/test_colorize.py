@@ -158,10 +158,10 @@ def test_a_plan_that_could_never_run_is_refused(wish, cpus, gpus, sentence):
 
 
 def test_stages_are_split_around_a_gpu():
-    assert choose_workers(None, "auto", "auto", 8, 1) == Workers(8, "cuda", split=True)
-    assert choose_workers(None, "auto", "auto", 8, 0) == Workers(8, "cpu", split=False)
-    assert choose_workers(3, "auto", "auto", 8, 0) == Workers(3, "cpu", split=False)
-    assert choose_workers(None, "cuda", "fused", 8, 2) == Workers(2, "cuda", split=False)  # each holds a GPU
+    assert choose_workers(None, "auto", "auto", 8, 1) == Workers(8, 1, "cuda", split=True)
+    assert choose_workers(None, "auto", "auto", 8, 0) == Workers(8, 0, "cpu", split=False)
+    assert choose_workers(3, "auto", "auto", 8, 0) == Workers(3, 0, "cpu", split=False)
+    assert choose_workers(None, "cuda", "fused", 8, 2) == Workers(2, 2, "cuda", split=False)  # each holds a GPU
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_work(archive, tmp_path, capsys):

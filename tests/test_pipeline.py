@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -23,21 +25,29 @@ import sys, time
 from ray.cluster_utils import Cluster
 store = {"object_store_memory": 150 * 2**20}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **store})
-nodes = [cluster.add_node(num_cpus=1, **store) for _ in range(2)]
+nodes = [cluster.add_node(num_cpus=1, **store) for _ in range(int(sys.argv[1]))]
 print(cluster.address, flush=True)
-for line in sys.stdin:  # each line asks for a node to be killed and another to join
-    cluster.remove_node(nodes.pop(0), allow_graceful=False)
+for line in sys.stdin:  # each line asks for a node to join, and most of them for another to be killed
+    if line.strip() == "replace":
+        cluster.remove_node(nodes.pop(0), allow_graceful=False)
     nodes.append(cluster.add_node(num_cpus=1, **store))
-    print("replaced", flush=True)
+    print("joined", flush=True)
 cluster.shutdown()
 """
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head without CPUs and two nodes, as processes of another program; a line to it replaces a node."""
+    """A head without CPUs and two nodes."""
+    with start_nodes(2) as process:
+        yield process
+
+
+@contextmanager
+def start_nodes(count: int) -> Iterator[subprocess.Popen]:
+    """A head without CPUs and nodes of one, as processes of another program, which takes ``replace`` and ``join``."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER],
+        [sys.executable, "-c", CLUSTER, str(count)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -66,12 +76,29 @@ def test_more_workers_than_the_cluster_has_are_refused(cluster, photographs, tmp
 
 
 @pytest.mark.slow
+def test_nodes_that_an_autoscaler_brings_are_waited_for(photographs, photographs_run, tmp_path):
+    wish = ["--autoscaling", "--workers", "12", "--stages", "split"]  # more than ever come, as when spot nodes are few
+    with start_nodes(0) as cluster:
+        there = {"RAY_ADDRESS": cluster.address}
+        refused = run_job(photographs, tmp_path / "out", env=there)
+        assert refused.returncode == 2 and "--autoscaling" in refused.stderr
+        process = start_job(photographs, tmp_path / "out", *wish, env=there)
+        assert "12 CPU workers" in "".join(process.stdout.readline() for _ in range(2))
+        for _ in range(2):
+            print("join", file=cluster.stdin, flush=True)
+            assert cluster.stdout.readline().strip() == "joined"
+        said, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert digests(tmp_path / "out") == digests(photographs_run)
+
+
+@pytest.mark.slow
 def test_a_node_that_dies_at_work_loses_nothing(cluster, photographs, photographs_run, tmp_path):
     process = start_job(photographs, tmp_path / "out", env={"RAY_ADDRESS": cluster.address})
     while not list((tmp_path / "out").glob("photos/*.jpg")) and process.poll() is None:
         time.sleep(0.05)
     print("replace", file=cluster.stdin, flush=True)
-    assert cluster.stdout.readline().strip() == "replaced"
+    assert cluster.stdout.readline().strip() == "joined"
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 0, said
     assert digests(tmp_path / "out") == digests(photographs_run)

@@ -29,7 +29,7 @@ class Survey:
     rules: Rules
     limits: Limits
     seconds: float  # for one photograph, half a second per megapixel on top
-    memory: int  # bytes that one photograph may take
+    memory: int  # bytes that one photograph may take; 0: a worker's share of its own machine
 
     @property
     def digest(self) -> str:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 PART = 64 << 20  # bytes; larger objects are written in parts of this size
 CONNECT_TIMEOUT = 10.0  # seconds
+RENEWAL = 10.0  # seconds that a connection must have worked before a refusal makes us read the credentials again
+_STALE = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "403"}
 PATIENCE = 5  # times the timeout: what an answer, or one chunk of a body, may take in all
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _PARTS = re.compile(r"[0-9a-f]{32}-(\d+)")
@@ -40,7 +42,7 @@ class Bucket:
         self.prefix = prefix
         self.timeout = timeout
         self._lock = threading.Lock()
-        self._connection: tuple[int, S3FileSystem] | None = None
+        self._connection: tuple[int, float, S3FileSystem] | None = None  # process, when it was made
 
     def locate(self, key: str) -> str:
         if not key or "\0" in key:
@@ -190,7 +192,18 @@ class Bucket:
             log.info("an unfinished upload stays behind at s3://%s/%s: %s", self.bucket, target["Key"], error)
 
     def _call(self, operation: str, **arguments) -> dict:
+        """One request; a second one if the keys may have been rotated since the connection was made."""
         filesystem = self._filesystem()
+        try:
+            return self._request(filesystem, operation, arguments)
+        except ClientError as error:
+            if error.response["Error"].get("Code") not in _STALE or not self._renew(filesystem):
+                raise
+        if "Body" in arguments:
+            arguments["Body"].seek(0)
+        return self._request(self._filesystem(), operation, arguments)
+
+    def _request(self, filesystem: S3FileSystem, operation: str, arguments: dict[str, Any]) -> dict:
         method = getattr(filesystem.s3, operation)
 
         async def call() -> dict:
@@ -206,8 +219,17 @@ class Bucket:
         """The connection of this process: one made before a fork is of no use after it."""
         with self._lock:
             if self._connection is None or self._connection[0] != os.getpid():
-                self._connection = os.getpid(), _connect(self.timeout)
-            return self._connection[1]
+                self._connection = os.getpid(), time.monotonic(), _connect(self.timeout)
+            return self._connection[2]
+
+    def _renew(self, refused: S3FileSystem) -> bool:
+        """Whether there is another connection now than the refused one: a young one is not made again."""
+        with self._lock:
+            if self._connection and self._connection[2] is refused:
+                if time.monotonic() - self._connection[1] < RENEWAL:
+                    return False
+                self._connection = None
+            return True
 
 
 class _Watched(io.BytesIO):

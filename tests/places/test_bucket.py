@@ -244,6 +244,36 @@ def test_wrong_credentials_are_named_and_not_shown(radosgw, monkeypatch, variabl
         assert "hushhush" not in str(caught.value)
 
 
+@pytest.mark.parametrize("young", [False, True])
+def test_rotated_keys_are_read_again(moto_s3, monkeypatch, tmp_path, young):
+    """... from the file that holds them; but a connection refused from its start is not made twice."""
+    keys = tmp_path / "credentials"
+
+    def rotate(key: str) -> None:
+        keys.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = hush\n")
+
+    with FaultProxy(*moto_s3.address) as proxy:
+        for name, value in moto_s3.env.items():
+            monkeypatch.setenv(name, value)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
+        monkeypatch.setattr(bucket, "RENEWAL", 60 if young else 0)
+        rotate("AKIAOLD")
+        root = moto_s3.make_bucket(f"b-{uuid.uuid4()}")
+        store = Store(root, attempts=1)
+        store.put("a", b"before")
+        proxy.set_rules([Rule("status", header="Credential=AKIAOLD", status=403, code="InvalidAccessKeyId")])
+        rotate("AKIANEW")
+        if young:
+            with pytest.raises(AccessDenied):
+                store.put("a", b"after")
+        else:
+            store.put("a", b"after")
+            assert store.read("a") == b"after" and proxy.counts["status"] == 1
+
+
 def test_odd_keys_come_back_exactly(root, server, tmp_path):
     odd = ["a//b", "a/../b", "a/./b", "/lead", "x y+z%20é", "e\u0301", "q?x#y&z=1", "a&b<c>\"'", "tab\tx", "~t", "日本"]
     client = server.client()
