@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -225,11 +225,9 @@ def in_pool(
 
     The pool keeps its size, or starts with ``at_first`` and has what the other stages leave, at least one.
     """
-    pool = (
-        {"size": size}
-        if at_first is None
-        else {"min_size": 1, "initial_size": max(1, min(at_first, size)), "max_size": size}
-    )
+    pool: dict[str, Any] = {"size": size}
+    if at_first is not None:
+        pool = {"min_size": 1, "initial_size": max(1, min(at_first, size)), "max_size": size}
     return dataset.map_batches(
         stage,
         fn_constructor_args=arguments,
