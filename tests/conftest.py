@@ -15,6 +15,7 @@ from pathlib import Path  # noqa: E402
 
 import command  # noqa: E402
 import pytest  # noqa: E402
+import ray_nodes  # noqa: E402
 import servers  # noqa: E402
 import tasks  # noqa: E402
 
@@ -37,6 +38,13 @@ def moto_s3() -> Iterator[servers.S3Server]:
 def radosgw() -> Iterator[servers.S3Server]:
     with servers.radosgw() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[ray_nodes.RayNodes]:
+    """A Ray cluster as an operator starts it."""
+    with ray_nodes.ray_nodes() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

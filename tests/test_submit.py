@@ -7,21 +7,26 @@ import secrets
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import ROOT, digests, ledger
-from ray_nodes import RayNodes, ray_nodes
+from ray_nodes import RayNodes
 
 RAY = Path(sys.executable).parent / "ray"
+DETAILS = """
+import sys
+from ray.job_submission import JobSubmissionClient
+job = JobSubmissionClient(sys.argv[1]).get_job_info(sys.argv[2])
+print(job.status.value, job.driver_exit_code)
+"""
+PACK = """
+import sys
+from pathlib import Path
+from ray._private.runtime_env.packaging import create_package
+create_package(".", Path(sys.argv[1]), include_gitignore=True, excludes=[".git", ".venv", "__pycache__"])
+"""
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not RAY.exists(), reason="no ray command beside this Python")]
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[RayNodes]:
-    with ray_nodes() as nodes:
-        yield nodes
 
 
 def submit(nodes: RayNodes, *entrypoint: str | Path, options: tuple[str, ...] = (), token: str | None = None):
@@ -35,9 +40,8 @@ def submit(nodes: RayNodes, *entrypoint: str | Path, options: tuple[str, ...] = 
 
 def details(nodes: RayNodes, submission: str):
     """What the cluster says of a job, asked in a process of its own, which alone has the token."""
-    ask = "import sys; from ray.job_submission import JobSubmissionClient as C; d = C(sys.argv[1]).get_job_info(sys.argv[2])"
     done = subprocess.run(
-        [sys.executable, "-c", f"{ask}; print(d.status.value, d.driver_exit_code)", nodes.dashboard, submission],
+        [sys.executable, "-c", DETAILS, nodes.dashboard, submission],
         env=os.environ | nodes.env, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     return done.stdout.split()
@@ -80,10 +84,8 @@ def test_a_wrong_token_is_refused(nodes, tmp_path):
 
 
 def test_the_package_is_small_and_whole(tmp_path):
-    pack = "import sys; from pathlib import Path; from ray._private.runtime_env import packaging as p; " \
-        "p.create_package('.', Path(sys.argv[1]), include_gitignore=True, excludes=['.git', '.venv', '__pycache__'])"  # fmt: skip
     package = tmp_path / "package.zip"
-    subprocess.run([sys.executable, "-c", pack, package], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", PACK, package], cwd=ROOT, check=True, capture_output=True)
     packed = {name for name in zipfile.ZipFile(package).namelist() if not name.endswith("/")}
     assert package.stat().st_size < 30e6
     tracked = subprocess.run(["git", "ls-files", "colorize_core", "jobs"], cwd=ROOT, capture_output=True, text=True)
