@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test lint clean
+.PHONY: help demo train-demo test faults audit lint clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -28,6 +28,13 @@ train-demo: .venv/installed-demo,crawl,train ## crawl a tiny gallery, cluster, t
 
 test: .venv/installed-test ## run the whole test suite
 	$(RUN) -m pytest -q --durations=10
+
+faults: .venv/installed-test ## kill, freeze and starve a cluster at work, ten runs over; about an hour
+	PYTHONPATH=.:tests $(RUN) -m faults.campaign --out build/faults
+
+audit: ## look up the image's packages in the database of known vulnerabilities
+	$(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet pip-audit
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement deploy/constraints.txt
 
 lint: .venv/installed-dev ## check style, format and types
 	$(RUN) -m ruff check .
