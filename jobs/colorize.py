@@ -104,8 +104,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if not 1 <= args.quality <= 100:
         parser.error("--quality goes from 1 to 100")
-    if (args.limit is not None and args.limit < 1) or (args.workers is not None and args.workers < 1):
-        parser.error("--limit and --workers start at 1")
+    if any(number is not None and number < 1 for number in (args.limit, args.workers, args.gpus)):
+        parser.error("--limit, --workers and --gpus start at 1")
     if args.autoscaling and not args.workers:
         parser.error("--autoscaling needs --workers: how many CPUs to ask for")
     if args.retry_failed and (args.force or args.manifest):
@@ -209,11 +209,11 @@ def main(arguments: list[str] | None = None) -> int:
                 log.add(rows)
         return log.close()
     except KeyboardInterrupt:
-        log.write("interrupted", 130)
+        log.note("interrupted", 130)
         print(f"\ninterrupted after {log.scans:,} scans; nothing is lost. Continue with: {log.command}")
         return 130
     except Exception as error:
-        log.write("failed", 1)
+        log.note("failed", 1)
         print(f"the job failed after {log.scans:,} scans: {error}", file=sys.stderr)
         print(f"what is done stays done; continue with: {log.command}", file=sys.stderr)
         return 1

@@ -120,7 +120,7 @@ class RunLog:
             self.tell()
 
     def tell(self, state: str = "running") -> None:
-        """Refresh the line on the terminal and the file. A store that does not take the file does not stop the work."""
+        """Refresh the line on the terminal and the file."""
         self._told = time.monotonic()
         planned, left = len(self.plan.todo), self.seconds_left
         print(
@@ -129,13 +129,17 @@ class RunLog:
             + (f"about {duration(left)} left" if left == left else "waiting for the first block"),
             flush=True,
         )
+        self.note(state)
+
+    def note(self, state: str, exit_code: int | None = None) -> None:
+        """``write``, where it matters less than what comes after: warns instead of raising."""
         try:
-            self.write(state)
+            self.write(state, exit_code)
         except StorageError as error:
             print(f"warning: the run's summary was not stored: {error}", file=sys.stderr)
 
     def write(self, state: str, exit_code: int | None = None) -> None:
-        """Store ``runs/<run>.json``."""
+        """Store ``runs/<run>.json``. Raises StorageError."""
         self.state = state
         cost = self.cost_per_thousand
         summary = self.about | {

@@ -115,6 +115,7 @@ def test_impossible_wishes_are_refused_in_a_sentence(archive, tmp_path, capsys):
         ([archive, archive], "inside the input"),
         ([archive, out, "--model", "nonesuch"], "no weights at"),
         ([archive, out, "--manifest", tmp_path / "none.csv"], "none.csv"),
+        ([archive, out, "--autoscaling", "--workers", "9"], "only a cluster"),
     ]:
         code, error = said(capsys, *arguments)
         assert code == 2 and error.startswith("cannot start: ") and sentence in error, (arguments, error)
@@ -132,6 +133,9 @@ def test_impossible_wishes_are_refused_in_a_sentence(archive, tmp_path, capsys):
         ["--max-failed", "some"],
         ["--retry-failed", "--force"],
         ["--workers", "0"],
+        ["--gpus", "0"],
+        ["--autoscaling"],
+        ["--metrics", "host"],
         ["--run", "../x"],
     ],
 )
@@ -148,19 +152,21 @@ def test_wrong_options_are_refused(archive, tmp_path, arguments):
         (["--workers", "9"], 8, 0, "9 workers need as many CPUs and the cluster has 8"),
         (["--stages", "split"], 1, 0, "need 2 CPUs"),
         ([], 1, 1, "need 2 CPUs"),
-        ([], 0, 0, "need 1 CPUs"),
+        ([], 0, 0, "say with --autoscaling"),
+        (["--gpus", "3"], 8, 2, "2 of 3 GPUs"),
     ],
 )
 def test_a_plan_that_could_never_run_is_refused(wish, cpus, gpus, sentence):
     args = colorize.parse(["in", "out", *wish])
     with pytest.raises(Impossible, match=sentence):
-        choose_workers(args.workers, args.device, args.stages, cpus, gpus)
+        choose_workers(args.workers, args.device, args.stages, cpus, gpus, args.gpus)
 
 
 def test_stages_are_split_around_a_gpu():
     assert choose_workers(None, "auto", "auto", 8, 1) == Workers(8, 1, "cuda", split=True)
     assert choose_workers(None, "auto", "auto", 8, 0) == Workers(8, 0, "cpu", split=False)
     assert choose_workers(3, "auto", "auto", 8, 0) == Workers(3, 0, "cpu", split=False)
+    assert choose_workers(None, "auto", "auto", 8, 4, 2) == Workers(8, 2, "cuda", split=True)
     assert choose_workers(None, "cuda", "fused", 8, 2) == Workers(2, 2, "cuda", split=False)  # each holds a GPU
 
 
