@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -224,19 +223,6 @@ def test_a_stop_is_clean_and_says_how_to_continue(tmp_path, stop):
     assert "nothing is lost. Continue with: python -m jobs.colorize" in said and "Traceback" not in said
     assert summary(output)["state"] == "interrupted"
     assert addresses and addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # loopback and nothing else
-
-
-@pytest.mark.slow
-def test_a_worker_killed_in_the_middle_is_replaced(photographs, photographs_run, tmp_path):
-    process = start_job(photographs, tmp_path)
-    while not list(tmp_path.glob("photos/*.jpg")) and process.poll() is None:
-        time.sleep(0.05)
-    workers = subprocess.run(["pgrep", "-f", "ray::MapWorker"], capture_output=True, text=True).stdout.split()
-    assert workers
-    os.kill(int(workers[0]), signal.SIGKILL)
-    said, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, said
-    assert digests(tmp_path) == digests(photographs_run)
 
 
 KILLER = """

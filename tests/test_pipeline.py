@@ -61,15 +61,6 @@ def start_nodes(count: int) -> Iterator[subprocess.Popen]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stages", ["fused", "split"])
-def test_a_cluster_gives_the_bytes_of_one_machine(cluster, photographs, photographs_run, tmp_path, stages):
-    run = run_job(photographs, tmp_path / "out", "--stages", stages, env={"RAY_ADDRESS": cluster.address})
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "2 CPU workers" in run.stdout
-    assert digests(tmp_path / "out") == digests(photographs_run)
-
-
-@pytest.mark.slow
 def test_more_workers_than_the_cluster_has_are_refused(cluster, photographs, tmp_path):
     run = run_job(photographs, tmp_path / "out", "--workers", "3", env={"RAY_ADDRESS": cluster.address})
     assert run.returncode == 2 and "the cluster has 2" in run.stderr
