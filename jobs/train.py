@@ -138,6 +138,8 @@ def train_on_ray(assignment: Assignment, args: argparse.Namespace) -> None:
     low, high = args.workers
     if "RAY_ADDRESS" in os.environ:
         cpus, gpus = join_cluster()
+    elif args.autoscaling:
+        raise Impossible("only a cluster brings up nodes; submit the job to one, or leave out --autoscaling")
     else:
         cpus, gpus = high + 1, local_gpus(args.device)
         start_cluster(cpus, gpus, OBJECT_STORE)

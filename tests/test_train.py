@@ -112,6 +112,7 @@ def test_some_clusters_from_given_weights(alone, dataset, recipe, tmp_path):
         (["--batch", "100"], "has 48 photographs to train on.*needs at least 100.*smaller --batch"),
         (["--clusters", "0,9"], "has no cluster 9; it has 0, 1"),
         (["--init", "nonesuch"], "no weights at"),
+        (["--autoscaling", "--device", "cpu"], "only a cluster brings up nodes"),
         (["--side", "50"], "sides is .50,.; it should be multiples of 32"),
         (
             ["--recipe", "beta", "--batch", "8", "--init", "{alone}/small.safetensors"],
@@ -125,6 +126,12 @@ def test_the_impossible_is_refused_before_any_work(options, said, alone, dataset
     error = capsys.readouterr().err
     assert re.search(said, error), error
     assert not (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+def test_an_autoscaler_must_know_which_nodes_to_bring(dataset, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(dataset), str(tmp_path), "--autoscaling"])
+    assert "--autoscaling needs --device" in capsys.readouterr().err
 
 
 def test_another_training_in_the_output_is_refused(alone, dataset, recipe, capsys):
