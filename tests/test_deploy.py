@@ -135,6 +135,11 @@ def test_every_alert_says_what_it_means_and_what_to_do(alert: str):
     assert rule["annotations"]["runbook"] == "README.md#alerts"
 
 
+def test_the_readme_lists_every_alert():
+    listed = re.findall(r"^\| `(Autochrome\w+)` \|", (ROOT / "README.md").read_text(), re.M)
+    assert listed == list(ALERTS)
+
+
 def test_kubernetes_gets_the_same_rules():
     assert load(MONITORING / "prometheus-rule.yaml")["spec"] == load(MONITORING / "rules.yaml")
 
