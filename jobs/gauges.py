@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from threading import Event
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -66,9 +67,10 @@ class Gauges(Collector):
             self._read_to_the_end.set()
 
     def close(self) -> None:
-        """Stop once the run's last state was read, or nobody came to read it."""
-        if self._read_to_the_end.wait(LAST_LOOK):
-            time.sleep(SENDING)
+        """Stop once the run's last state was read, or nobody came to read it, or Ctrl-C."""
+        with suppress(KeyboardInterrupt):
+            if self._read_to_the_end.wait(LAST_LOOK):
+                time.sleep(SENDING)
         self._server.shutdown()
         self._server.server_close()
 

@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 BLOCK = 1 << 16
@@ -23,16 +23,19 @@ BLOCK = 1 << 16
 class Rule:
     """Which requests meet which fault.
 
-    fault: status | reset | hang | truncate | corrupt | commit_then_reset.
+    fault: status | reset | hang | truncate | corrupt | commit_then_reset | latency | throttle.
     method, path: the method ("" for any) and a regular expression searched in the path with its query.
+    header: a regular expression searched in the head of the request, case ignored.
     nth: the matching requests to hit, counted from 1; empty for all. probability: share of these that are hit.
     code, status, retry_after: what `status` answers. at: body bytes that pass before `truncate` or `corrupt` strikes.
     abort: end a truncated body with RST rather than FIN. Uploads are truncated and corrupted on their way up.
+    seconds: how long `latency` waits. rate: bytes a second that `throttle` lets pass, either way.
     """
 
     fault: str
     method: str = ""
     path: str = ""
+    header: str = ""
     nth: Sequence[int] = ()
     probability: float = 1.0
     status: int = 503
@@ -40,16 +43,27 @@ class Rule:
     retry_after: int | None = None
     at: int = 0
     abort: bool = False
+    seconds: float = 1.0
+    rate: int = 10_000
 
 
 class FaultProxy:
     """Runs in a thread of its own: `with FaultProxy(host, port, rules) as proxy: proxy.port`.
 
     counts: faults injected, by name; `requests` counts everything that came in.
+    watch: is told the method, path, head and status of every request that the server has answered.
     """
 
-    def __init__(self, upstream_host: str, upstream_port: int, rules: Sequence[Rule] = (), seed: int = 0):
+    def __init__(
+        self,
+        upstream_host: str,
+        upstream_port: int,
+        rules: Sequence[Rule] = (),
+        seed: int = 0,
+        watch: Callable[[str, str, str, int], None] = lambda *_: None,
+    ):
         self.upstream = upstream_host, upstream_port
+        self._watch = watch
         self.counts: Counter[str] = Counter()
         self.port = 0
         self._random = random.Random(seed)
@@ -86,10 +100,12 @@ class FaultProxy:
         self._thread.join(10)
         self._loop.close()
 
-    def _pick(self, method: str, path: str) -> Rule | None:
+    def _pick(self, method: str, path: str, head: str) -> Rule | None:
         self.counts["requests"] += 1
         for rule, seen in self._rules:
             if rule.method not in ("", method) or not re.search(rule.path, path):
+                continue
+            if not re.search(rule.header, head, re.I):
                 continue
             seen["matched"] += 1
             if (not rule.nth or seen["matched"] in rule.nth) and self._random.random() < rule.probability:
@@ -103,7 +119,7 @@ class FaultProxy:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-            rule = self._pick(method, path)
+            rule = self._pick(method, path, head.decode("latin-1"))
             match rule.fault if rule else None:
                 case "reset":
                     _reset(writer)
@@ -111,30 +127,34 @@ class FaultProxy:
                     await asyncio.sleep(3600)
                 case "status":
                     await _refuse(rule, head, method, reader, writer)
-                case _:
-                    await self._pass(rule, head, method, reader, writer)
+                case other:
+                    if other == "latency":
+                        await asyncio.sleep(rule.seconds)
+                    await self._pass(rule, head, method, path, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._running.discard(task)
             writer.close()
 
-    async def _pass(self, rule: Rule | None, head: bytes, method: str, reader, writer) -> None:
+    async def _pass(self, rule: Rule | None, head: bytes, method: str, path: str, reader, writer) -> None:
         up_reader, up_writer = await asyncio.open_connection(*self.upstream)
         upload = method in ("PUT", "POST")
         bent = rule if rule and rule.fault in ("truncate", "corrupt") else None
+        slow = rule if rule and rule.fault == "throttle" else None
         head = re.sub(rb"\r\nconnection:[^\r]*", b"", head, flags=re.I)
         up_writer.write(head[:-2] + b"Connection: close\r\n\r\n")
-        sending = asyncio.create_task(_copy(reader, up_writer, bent if upload else None, writer))
+        sending = asyncio.create_task(_copy(reader, up_writer, slow or (bent if upload else None), writer))
         try:
             while (answer := await up_reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100"):
                 writer.write(answer)
+            self._watch(method, path, head.decode("latin-1"), int(answer.split(b" ", 2)[1]))
             if rule and rule.fault == "commit_then_reset":
                 await up_reader.read()
                 _reset(writer)
                 return
             writer.write(answer)
-            await _copy(up_reader, writer, None if upload else bent, writer)
+            await _copy(up_reader, writer, slow or (None if upload else bent), writer)
         finally:
             sending.cancel()
             up_writer.close()
@@ -143,7 +163,10 @@ class FaultProxy:
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter, rule: Rule | None, client) -> None:
     """Pass a body on until its end, or until the rule strikes."""
     passed = 0
-    while block := await source.read(BLOCK):
+    throttled = rule and rule.fault == "throttle"
+    while block := await source.read(max(1, rule.rate // 10) if throttled else BLOCK):
+        if throttled:
+            await asyncio.sleep(len(block) / rule.rate)
         if rule and rule.fault == "truncate" and passed + len(block) > rule.at:
             sink.write(block[: rule.at - passed])
             await sink.drain()
