@@ -29,7 +29,7 @@ train-demo: .venv/installed-demo,crawl,train ## crawl a tiny gallery, cluster, t
 test: .venv/installed-test ## run the whole test suite
 	$(RUN) -m pytest -q --durations=10
 
-faults: .venv/installed-test ## kill, freeze and starve a cluster at work, ten runs over; about an hour
+faults: .venv/installed-test ## kill, freeze and starve a cluster at work, 1,000 photographs at a time; most of an hour
 	PYTHONPATH=.:tests $(RUN) -m faults.campaign --out build/faults
 
 audit: ## look up the image's packages in the database of known vulnerabilities
