@@ -40,7 +40,7 @@ from jobs import curation
 from jobs.arguments import bound
 from jobs.interruption import stoppable
 from jobs.runlog import allowed_failures
-from jobs.workers import Impossible, start_workers
+from jobs.workers import Impossible, at_work, innermost, start_workers
 
 SECONDS = 60  # for the examination of one photograph, half a second per megapixel on top
 REFRESH_SECONDS = 10
@@ -238,14 +238,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cannot start: {error}", file=sys.stderr)
         return 2
     try:
-        with stoppable():
+        with stoppable(), at_work():
             summary = work(args, survey, listing, todo, workers.cpus, about)
             page = write_dataset_report(output).uri
     except KeyboardInterrupt:
         print(f"\ninterrupted; what was examined stays so. Continue with: {about['command']}")
         return 130
     except Exception as error:
-        print(f"the job failed: {error}", file=sys.stderr)
+        print(f"the job failed: {innermost(error, (StorageError,)) or error}", file=sys.stderr)
         print(f"what was examined stays so; continue with: {about['command']}", file=sys.stderr)
         return 1
     return close(summary, page, output, args.max_failed)

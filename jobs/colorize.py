@@ -31,7 +31,7 @@ from jobs.gauges import Gauges
 from jobs.interruption import stoppable
 from jobs.runlog import RunLog
 from jobs.trial import try_out
-from jobs.workers import Impossible, memory_share, start_workers
+from jobs.workers import Impossible, at_work, innermost, memory_share, start_workers
 
 SOURCE_TERMS = {uri.rpartition("/")[2]: uri for uri in SOURCE_TYPES}
 FORMAT_HELP = (
@@ -201,9 +201,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     from jobs import pipeline  # Ray, which the answers above do not wait for
 
-    print(f"run {run}: {workers.cpus} CPU workers, model {recipe.model} on {workers.device}", flush=True)
+    print(f"run {run}: {workers.cpus} CPU workers, model {recipe.model} on {workers.device}")
+    print(f"whatever ends it, this goes on: {log.command}", flush=True)
     try:
-        with stoppable():
+        with stoppable(), at_work():
             log.write("running")
             for rows in pipeline.run(plan, task, args.model, workers, args.stall_timeout):
                 log.add(rows)
@@ -214,7 +215,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except Exception as error:
         log.note("failed", 1)
-        print(f"the job failed after {log.scans:,} scans: {error}", file=sys.stderr)
+        why = innermost(error, (StorageError, ModelError)) or error
+        print(f"the job failed after {log.scans:,} scans: {why}", file=sys.stderr)
         print(f"what is done stays done; continue with: {log.command}", file=sys.stderr)
         return 1
     finally:

@@ -102,7 +102,9 @@ def in_tasks(dataset: Dataset, cpus: int, step: Callable, *arguments: object) ->
 
 def _dataset(parts: list[pa.Table]) -> Dataset:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    DataContext.get_current().enable_progress_bars = False
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # it says what to do; Ray's own around it does not
     return ray.data.from_arrow(parts)
 
 

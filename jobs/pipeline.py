@@ -193,7 +193,11 @@ def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: flo
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # it says what to do; Ray's own around it does not
     context.execution_no_progress_timeout_s = stall_seconds
+    # A lost node takes its object store along; what the first stage has made may then fill the rest, and an idle stage
+    # must still be let at it.
+    context.object_store_memory_pressure_fraction = 0.5
     dataset: Dataset = ray.data.from_arrow(blocks(plan, workers.cpus))
     gpus, most = min(1, workers.gpus), dataset.num_blocks()
     if workers.split:

@@ -29,7 +29,7 @@ from colorize_core.training.recipe import FOLDER, Recipe, RecipeError, find_reci
 from colorize_core.weights import ModelError, find
 from jobs.arguments import clusters
 from jobs.interruption import stoppable
-from jobs.workers import Impossible, join_cluster, local_gpus, start_cluster
+from jobs.workers import Impossible, at_work, join_cluster, local_gpus, start_cluster
 
 OBJECT_STORE = 1 << 30  # bytes, on this machine: photographs are decoded ahead of the workers
 
@@ -173,7 +173,8 @@ def main(arguments: list[str] | None = None) -> int:
                 torch.set_num_threads(args.threads or os.cpu_count() or 1)
                 train_alone(assignment, "cuda" if args.device != "cpu" and torch.cuda.is_available() else "cpu")
             else:
-                train_on_ray(assignment, args)
+                with at_work():
+                    train_on_ray(assignment, args)
     except KeyboardInterrupt:
         print(f"\ninterrupted; continue from the last checkpoint with: {command}")
         return 130

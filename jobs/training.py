@@ -26,6 +26,7 @@ from colorize_core.training.checkpoint import TrainingError, read_checkpoint
 from colorize_core.training.data import Batch, DatasetError, dataset_blocks, decode, identity, read_rows
 from colorize_core.training.loop import Assignment, train
 from jobs.ticker import Spoken, ticking
+from jobs.workers import innermost
 
 PART = 128  # decoded photographs that travel together
 SHUFFLED = 2048  # photographs among which each worker draws its next
@@ -128,11 +129,7 @@ def work(config: dict[str, Any]) -> None:
         raise
 
 
-def final(error: BaseException | None) -> str | None:
-    """What an error says if another try would meet it again; of one that Ray wrapped, what lies innermost."""
-    said = None
-    while error is not None:
-        if isinstance(error, FINAL):
-            said = str(error)
-        error = getattr(error, "cause", None) or error.__cause__
-    return said
+def final(error: BaseException) -> str | None:
+    """What an error says if another try would meet it again."""
+    found = innermost(error, FINAL)
+    return None if found is None else str(found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 OBJECT_STORE = 256 << 20  # bytes, on this machine; only keys, small pictures and records pass through it
@@ -83,6 +85,26 @@ def start_cluster(cpus: int, gpus: int, object_store: int = OBJECT_STORE) -> Non
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
     )
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Leaves Ray at the end: what it says of its nodes must not come after the job's own last words."""
+    try:
+        yield
+    finally:
+        import ray
+
+        ray.shutdown()
+
+
+def innermost(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> BaseException | None:
+    """The error of these kinds that lies deepest in one that Ray wrapped, without Ray's trace of it; None if none."""
+    found = None
+    while error is not None:
+        found = error if isinstance(error, kinds) else found
+        error = getattr(error, "cause", None) or error.__cause__
+    return found
 
 
 def choose_workers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command import digests, ledger, run_job
+from command import digests, ledger, run_job, start_job
 from faultproxy import FaultProxy, Rule
 
 FAULTS = [
@@ -95,3 +95,21 @@ def test_nothing_is_lost_or_wrong_when_storage_misbehaves(radosgw, photographs, 
     assert digests(f"{bucket}/color") == digests(photographs_run)
     for key, image in stored(radosgw, "faults", "color/photos/").items():
         assert (photographs_run / key.removeprefix("color/")).read_bytes() == image
+
+
+@pytest.mark.slow
+def test_an_output_that_refuses_everything_ends_the_job_with_a_sentence(moto_s3, photographs, monkeypatch):
+    for variable, value in moto_s3.env.items():
+        monkeypatch.setenv(variable, value)
+    bucket = moto_s3.make_bucket("refused")
+    upload(moto_s3, "refused", photographs)
+    with FaultProxy(*moto_s3.address) as proxy:
+        job = start_job(f"{bucket}/scans", f"{bucket}/color", env={"AWS_ENDPOINT_URL": proxy.endpoint})
+        said = "".join(job.stdout.readline() for _ in range(3))
+        proxy.set_rules([Rule("status", method="PUT", path="/color/", status=403, code="AccessDenied")])
+        said += job.communicate(timeout=120)[0]
+    assert job.returncode == 1, said
+    assert "Traceback" not in said and "summary was not stored" in said
+    failed, advice = said.splitlines()[-2:]
+    assert failed.startswith("the job failed after 0 scans: ") and "s3://refused/color" in failed
+    assert advice.startswith("what is done stays done; continue with: python -m jobs.colorize s3://refused/scans")

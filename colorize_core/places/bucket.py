@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 PART = 64 << 20  # bytes; larger objects are written in parts of this size
 CONNECT_TIMEOUT = 10.0  # seconds
-RENEWAL = 10.0  # seconds that a connection must have worked before a refusal makes us read the credentials again
+RENEWAL = 1.0  # second that a connection must have worked before a refusal makes us read the credentials again
 _STALE = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "403"}
 PATIENCE = 5  # times the timeout: what an answer, or one chunk of a body, may take in all
 _MD5 = re.compile(r"[0-9a-f]{32}")

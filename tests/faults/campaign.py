@@ -74,6 +74,7 @@ class Campaign:
 
     def __init__(self, server: S3Server, folder: Path, photos: int, seed: int, nodes: int):
         self.server, self.folder, self.photos, self.seed, self.nodes = server, folder, photos, seed, nodes
+        self.code = code_digest(photos, seed, nodes)
         self.client = server.client()
         folder.mkdir(parents=True, exist_ok=True)
         # for our own look at the bucket, past the proxy; no key is in the environment that nodes inherit
@@ -90,10 +91,9 @@ class Campaign:
     def run(self, theme: Theme) -> dict:
         """One run from its first command to its last, and the verdict."""
         file = self.folder / f"{theme.name}.json"
-        code = code_digest(self.photos, self.seed, self.nodes)
         with suppress(FileNotFoundError):
             before = json.loads(file.read_text())
-            if before["code"] == code:
+            if before["code"] == self.code:
                 if theme.name == "calm":
                     self.reference = Result(**before["result"])
                 return before
@@ -111,7 +111,7 @@ class Campaign:
         verdict.input_changed = len(self.scans.items() ^ versions(self.client, BUCKET, "scans/").items())
         row = {
             "run": theme.name,
-            "code": code,
+            "code": self.code,
             "seed": f"{self.seed} {theme.name}",
             "arguments": arguments,
             "photos": len(self.reference.rows),

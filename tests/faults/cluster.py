@@ -42,13 +42,15 @@ class Node:
     process: subprocess.Popen
     frozen: bool = False
     dead: bool = False
-    _seen: set[psutil.Process] = field(default_factory=set)
+    _seen: set[psutil.Process] = field(default_factory=set)  # these know a number that was given to another process
+
+    def __post_init__(self) -> None:
+        self._root = psutil.Process(self.process.pid)
 
     def processes(self) -> list[psutil.Process]:
         """All that live, those included that have lost their parent."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            root = psutil.Process(self.process.pid)
-            self._seen |= {root, *root.children(recursive=True)}
+            self._seen |= {self._root, *self._root.children(recursive=True)}
         self._seen = {p for p in self._seen if p.is_running()}
         return list(self._seen)
 

@@ -53,7 +53,7 @@ def replace_node(scene: Scene) -> str | None:
     """The spare joins some seconds later."""
     what = kill_node(scene)
     if what:
-        scene.later(scene.rng.uniform(0, 6), lambda: scene.cluster.add() and None)
+        scene.later(scene.rng.uniform(0, 6), scene.cluster.add)
     return what
 
 

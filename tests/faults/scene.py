@@ -22,7 +22,7 @@ from faults.cluster import Cluster, Node
 SECOND_KEY = "AKIASECONDSECONDSECO"
 BUSY_SECONDS = 2.0
 ADVICE = re.compile(r"(continue with|retry them|cannot start): \S", re.I)
-LAST_LINES = 8
+LAST_LINES = 80  # Ray may have a long last word, about nodes that died
 IMPOSSIBLE = 2  # the exit code of a job that says what it lacks
 
 
@@ -57,8 +57,8 @@ class Driver:
     @property
     def speechless(self) -> bool:
         """Whether it failed without a word on how to go on."""
-        said = [line for line in self.log.read_text(errors="replace").splitlines() if "(raylet)" not in line]
-        return bool(self.exit_code) and not self.killed and not ADVICE.search("\n".join(said[-LAST_LINES:]))
+        last = "\n".join(self.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+        return bool(self.exit_code) and not self.killed and not ADVICE.search(last)
 
 
 class Traffic:
@@ -120,7 +120,7 @@ class Scene:
             "PYTHONPATH": str(ROOT),
         }
         self._rules: list[Sequence[Rule]] = []
-        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._timers: list[tuple[float, Callable[[], object]]] = []
         self.cluster = Cluster(self.nodes, self.env)
         try:
             self.cluster.__enter__()
@@ -172,7 +172,7 @@ class Scene:
             driver.exit_code = driver.process.returncode
         return ended
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
         self._timers.append((time.monotonic() + seconds, action))
 
     def note(self, kind: str, what: str) -> None:
