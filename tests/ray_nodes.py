@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from servers import _free_ports
+from servers import free_ports
 
 STORE = 100 << 20  # bytes of object store on each node
 
@@ -37,7 +37,7 @@ class RayNodes:
 def ray_nodes(cpus: int = 2) -> Iterator[RayNodes]:
     """A head and one node with so many CPUs, up and joined."""
     with ExitStack() as stack:
-        gcs, dashboard, autoscaler, inside, *ports = _free_ports(8)
+        gcs, dashboard, autoscaler, inside, *ports = free_ports(8)
         env = {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),

@@ -151,7 +151,7 @@ def radosgw() -> Iterator[S3Server]:
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         for folder in ("mon", "osd", "rgw"):
             (home / folder).mkdir()
-        mon1, mon2, s3 = _free_ports(3)
+        mon1, mon2, s3 = free_ports(3)
         fsid = str(uuid.uuid4())
         conf, keyring = home / "ceph.conf", str(home / "keyring")
         conf.write_text(CEPH_CONF.format(home=home, fsid=fsid, mon1=mon1, mon2=mon2, s3=s3))
@@ -188,7 +188,7 @@ def radosgw() -> Iterator[S3Server]:
         yield S3Server(f"http://127.0.0.1:{s3}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [s.getsockname()[1] for s in sockets]

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from command import ROOT, job
 from PIL import Image
-from servers import _free_ports
+from servers import free_ports
 from skimage import data as pictures
 
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -69,7 +69,7 @@ def scans(folder: Path) -> None:
 def watched(nodes, tmp_path_factory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
     scans(folder / "in")
-    web, gauges = _free_ports(2)
+    web, gauges = free_ports(2)
     targets = [f"127.0.0.1:{port}" for port in (*nodes.metrics, gauges)]
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},

@@ -40,7 +40,7 @@ ZEROS = "lost", "doubled", "differing", "extra", "input_changed", "hung", "speec
 @contextmanager
 def moto() -> Iterator[S3Server]:
     """An emulated S3 in a process of its own."""
-    (port,) = servers._free_ports(1)
+    (port,) = servers.free_ports(1)
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

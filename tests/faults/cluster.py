@@ -19,7 +19,7 @@ os.environ |= TOKEN  # Ray reads it once, when it is imported
 import psutil  # noqa: E402
 import ray  # noqa: E402
 from ray._raylet import GcsClient  # noqa: E402
-from servers import _free_ports  # noqa: E402
+from servers import free_ports  # noqa: E402
 
 ALIVE = 0
 OBJECT_STORE = 90 << 20  # bytes, each node
@@ -121,7 +121,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start a head and all nodes, at another address than before."""
-        port, client_port = _free_ports(2)
+        port, client_port = free_ports(2)
         self.address = f"127.0.0.1:{port}"
         self.head = self._start(
             "head", "--head", f"--port={port}", f"--ray-client-server-port={client_port}", "--num-cpus=0",
