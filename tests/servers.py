@@ -184,7 +184,7 @@ def radosgw() -> Iterator[S3Server]:
         user = ("--uid=test", "--display-name=test", f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}")
         run("radosgw-admin", "-c", str(conf), "user", "create", *user)
         gateway = start("radosgw", "-n", "client.rgw")
-        _wait_for(s3, gateway)
+        wait_for_port(s3, gateway)
         yield S3Server(f"http://127.0.0.1:{s3}")
 
 
@@ -194,7 +194,7 @@ def free_ports(count: int) -> list[int]:
         return [s.getsockname()[1] for s in sockets]
 
 
-def _wait_for(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
+def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError):

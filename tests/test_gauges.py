@@ -12,6 +12,7 @@ from argparse import ArgumentTypeError
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from servers import free_ports
 from tasks import make_task
 
 from colorize_core.plan import Plan
@@ -44,15 +45,10 @@ def log(archive, tmp_path) -> RunLog:
 
 @pytest.fixture
 def served(log, monkeypatch):
-    made = Gauges(log, Workers(3, 0, "cpu", False), ("127.0.0.1", free_port()))
+    made = Gauges(log, Workers(3, 0, "cpu", False), ("127.0.0.1", *free_ports(1)))
     yield made
     monkeypatch.setattr(gauges, "LAST_LOOK", 0)
     made.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 def read(made: Gauges) -> dict[str, float]:
@@ -112,7 +108,7 @@ def test_the_last_state_waits_to_be_read(served, log):
 def test_nobody_is_waited_for_long(log, monkeypatch):
     monkeypatch.setattr(gauges, "LAST_LOOK", 0.2)
     began = time.monotonic()
-    Gauges(log, Workers(1, 0, "cpu", False), ("127.0.0.1", free_port())).close()
+    Gauges(log, Workers(1, 0, "cpu", False), ("127.0.0.1", *free_ports(1))).close()
     assert time.monotonic() - began < 5
 
 

@@ -44,7 +44,7 @@ def moto() -> Iterator[S3Server]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        servers._wait_for(port, process)
+        servers.wait_for_port(port, process)
         yield S3Server(f"http://127.0.0.1:{port}", verifies_bodies=False)
     finally:
         process.kill()
