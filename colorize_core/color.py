@@ -69,6 +69,12 @@ def srgb_to_lab(rgb: Array, axis: int = -1) -> Array:
     return xp.stack([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])], axis)
 
 
+def lightness_to_luminance(lightness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """CIELAB's f and the luminance Y, 0..1, of L in 0..100: two float32 arrays."""
+    f = (lightness.astype(np.float64) + 16) / 116
+    return f.astype(np.float32), np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787).astype(np.float32)
+
+
 def lab_to_linear(lab: Array, axis: int = -1) -> Array:
     """Lab to linear sRGB light, not clipped: colors outside the gamut leave 0..1."""
     xp = _namespace(lab)

@@ -16,6 +16,7 @@ import simplejpeg
 from colorize_core import exif as ex
 from colorize_core import xmp
 from colorize_core.provenance import Metadata
+from colorize_core.raster import strip_rows
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "tiff": "tif"}
 LOSSY = frozenset(("webp", "avif", "heif", "jpeg2000", "jpegxl", "mpo"))
@@ -153,6 +154,10 @@ class _Picture:
             if done + filled + len(strip) > self.height:
                 raise ValueError(f"the strips have more than {self.height} rows")
             while len(strip):
+                if block is None and self.alpha is None and len(strip) >= (whole := min(rows, self.height - done)):
+                    yield strip[:whole]
+                    done, strip = done + whole, strip[whole:]
+                    continue
                 if block is None:
                     block = np.empty((min(rows, self.height - done), self.width, self.channels), self.dtype)
                     if self.alpha is not None:
@@ -185,11 +190,10 @@ def _write_jpeg(path: Path, picture: _Picture, encoding: Encoding, metadata: Met
     """
     mcu_width, mcu_height = MCU[encoding.subsampling]
     across = -(-picture.width // mcu_width)
-    wanted = max(1, 8 * STRIP_BYTES // (picture.row_bytes * mcu_height))
-    down = min(wanted, 65_535 // across)  # MCU rows between two restarts: the marker counts MCUs in 16 bits
+    down = strip_rows(picture.width) // mcu_height  # MCU rows between two restarts, at most 65,535 MCUs
     with path.open("wb") as file:
         for number, block in enumerate(picture.blocks(down * mcu_height)):
-            piece = simplejpeg.encode_jpeg(block, encoding.quality, "RGB", encoding.subsampling)
+            piece = simplejpeg.encode_jpeg(np.ascontiguousarray(block), encoding.quality, "RGB", encoding.subsampling)
             tables, frame, scan = _parts(piece)
             if number == 0:
                 frame = frame[:5] + struct.pack(">HH", picture.height, picture.width) + frame[9:]

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from colorize_core import color, formats, icc
+from colorize_core import color, formats, icc, kernels
 from colorize_core.header import Header, Limits, Rejected
 from colorize_core.raster import Raster, strips
+from colorize_core.shrink import area_average
 
 __all__ = ["Header", "Limits", "Photo", "Rejected", "open_photo", "read_header"]
 
@@ -62,7 +62,7 @@ class Photo:
     def small_lab(self) -> np.ndarray:
         """Lab of a copy of at most 256 pixels, shrunk by area averaging: float32 (h, w, 3). Gray has a and b of 0."""
         height, width = small_size(self.height, self.width) if self.ab is None else self.ab.shape[:2]
-        lightness = self.lut[cv2.resize(self.codes, (width, height), interpolation=cv2.INTER_AREA)]
+        lightness = self.lut[area_average(self.codes[..., None], width, height)[..., 0]]
         return np.dstack([lightness, np.zeros((height, width, 2), np.float32) if self.ab is None else self.ab])
 
     def tone(self) -> color.Tone:
@@ -176,9 +176,7 @@ def _lightness(raster: Raster, profile: bytes | None) -> tuple[np.ndarray, np.nd
 
 
 def _is_neutral(samples: np.ndarray) -> bool:
-    return all(
-        (samples[rows, :, 0] == samples[rows, :, other]).all() for rows in strips(samples.shape) for other in (1, 2)
-    )
+    return kernels.is_neutral(np.ascontiguousarray(samples))
 
 
 def _ramp(raster: Raster) -> np.ndarray:
@@ -225,13 +223,10 @@ def _luminance_codes(raster: Raster, profile: bytes | None) -> np.ndarray:
     table = _lightness_codes()
     shares = _channel_luminance(raster, profile) if raster.model == "rgb" else None
     for rows in strips(samples.shape):
-        part = samples[rows]
         if shares is not None:
-            y = shares[0][part[..., 0]]
-            y += shares[1][part[..., 1]]
-            y += shares[2][part[..., 2]]
-        else:
-            y = np.round(_to_linear(part, raster, profile) @ LUMINANCE * (LIGHT_STEPS - 1)).astype(np.int32)
+            kernels.weigh_channels(np.ascontiguousarray(samples[rows]), shares, table, codes[rows])
+            continue
+        y = np.round(_to_linear(samples[rows], raster, profile) @ LUMINANCE * (LIGHT_STEPS - 1)).astype(np.int32)
         codes[rows] = table[np.clip(y, 0, LIGHT_STEPS - 1, out=y)]
     return codes
 
@@ -260,9 +255,8 @@ def _channel_luminance(raster: Raster, profile: bytes | None) -> np.ndarray | No
 
 def _small_ab(raster: Raster, profile: bytes | None) -> np.ndarray:
     """Lab a and b of the picture shrunk by area averaging to at most SMALL pixels: float32 (h, w, 2)."""
-    size = small_size(*raster.samples.shape[:2])[::-1]
-    planes = (np.ascontiguousarray(raster.samples[..., channel]) for channel in range(raster.samples.shape[2]))
-    small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes], -1)
+    height, width = small_size(*raster.samples.shape[:2])
+    small = area_average(raster.samples, width, height)
     if raster.model == "lab":
         half = 1 << (raster.samples.dtype.itemsize * 8 - 1)
         return (small[..., 1:].astype(np.float32) - half) / (half // 128)

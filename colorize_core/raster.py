@@ -28,6 +28,11 @@ class Raster:
     alpha: np.ndarray | None = None
 
 
+def strip_rows(width: int) -> int:
+    """Rows of a strip that stays in a core's cache while it is composed and encoded; a multiple of JPEG's 16."""
+    return max(16, (1 << 18) // width // 16 * 16)
+
+
 def strips(shape: tuple[int, ...]) -> Iterator[slice]:
     """Row slices of about a million pixels that cover an (H, W, ...) array from top to bottom."""
     rows = max(1, STRIP_PIXELS // max(1, shape[1]))

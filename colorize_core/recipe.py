@@ -10,7 +10,7 @@ from functools import cached_property
 from colorize_core.derivative import Encoding
 from colorize_core.provenance import Label
 
-PIXELS = 1  # raised when the code changes what any photo comes out as
+PIXELS = 2  # raised when the code changes what any photo comes out as
 
 
 @dataclass(frozen=True)

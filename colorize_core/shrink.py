@@ -7,6 +7,8 @@ import math
 import cv2
 import numpy as np
 
+from colorize_core import kernels
+
 MULTIPLE = 32  # sides are multiples of this, which networks need and which lets photos of like shape share a batch
 LONGEST = 4  # a side is at most this many times the nominal one
 
@@ -24,6 +26,13 @@ def input_size(width: int, height: int, side: int) -> tuple[int, int]:
 def shrink(codes: np.ndarray, lut: np.ndarray, side: int) -> np.ndarray:
     """The model's input from a photo's lightness codes: (h, w) float32 in 0..100."""
     size = input_size(codes.shape[1], codes.shape[0], side)
-    shrinking = size[0] <= codes.shape[1] and size[1] <= codes.shape[0]
-    small = cv2.resize(codes, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    return lut[small]
+    if size[0] > codes.shape[1] or size[1] > codes.shape[0]:
+        return lut[cv2.resize(codes, size, interpolation=cv2.INTER_LINEAR)]
+    return lut[area_average(codes[..., None], *size)[..., 0]]
+
+
+def area_average(samples: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Codes (H, W, C) shrunk to (height, width, C) codes of the same type by area averaging."""
+    out = np.empty((height, width, samples.shape[2]), np.float32)
+    kernels.shrink_area(np.ascontiguousarray(samples), out)
+    return np.rint(out, out=out).astype(samples.dtype)

@@ -12,6 +12,7 @@ from skimage import data
 
 from colorize_core import color
 from colorize_core.colorizer import Colorizer
+from colorize_core.models import build
 from colorize_core.storage import Store
 from colorize_core.weights import DEFAULT, ModelError, find
 
@@ -100,3 +101,15 @@ def test_weights_come_from_a_bucket(shipped, moto_s3, monkeypatch, tmp_path):
     assert find(f"{bucket}/mine/model.safetensors").path == found.path
     with pytest.raises(ModelError, match="no weights at s3://weights/mine/other.safetensors"):
         find(f"{bucket}/mine/other.safetensors")
+
+
+def test_folded_batch_norms_change_no_color(shipped):
+    network = build(shipped.architecture, shipped.config).eval()
+    network.load_state_dict(load_file(shipped.path))
+    lightness = cv2.resize(data.camera(), (192, 160), interpolation=cv2.INTER_AREA).astype(np.float32) / 2.55
+    with torch.inference_mode():
+        plain = network(torch.from_numpy(lightness)[None, None])[0][0].permute(1, 2, 0).numpy()
+    colorizer = Colorizer(shipped)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in colorizer.network.modules())
+    np.testing.assert_allclose(colorizer.predict([lightness])[0][0], plain, atol=1e-2)
+    assert np.abs(plain).max() > 5

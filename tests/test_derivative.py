@@ -88,7 +88,7 @@ def test_pillow_reads_lossless_8_bit_too(format, tmp_path):
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 @pytest.mark.parametrize("quality", [1, 92, 100])
 def test_jpeg_in_pieces_is_the_jpeg_in_one(subsampling, quality, tmp_path, monkeypatch):
-    monkeypatch.setattr(derivative, "STRIP_BYTES", 0)  # the smallest pieces there are: one row of MCUs
+    monkeypatch.setattr(derivative, "strip_rows", lambda width: 16)  # the smallest pieces there are
     rgb = picture(8, height=200)
     path = tmp_path / "out.jpg"
     encode(path, strips(rgb), WIDTH, len(rgb), 8, Encoding("jpeg", quality, subsampling), Metadata())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import mmap
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from colorize_core import icc
+from colorize_core import icc, kernels
 from colorize_core.formats import exif
 from colorize_core.header import Header, Rejected
 from colorize_core.raster import Raster
 
 MAX_SCANS = 256  # a progressive file needs about ten; each one costs a pass over the whole picture
 PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 
 @dataclass
@@ -58,14 +56,19 @@ def _segment(data: bytes | mmap.mmap, position: int) -> tuple[int, int]:
     return position + 2, position + length
 
 
+def _next_marker(data: bytes | mmap.mmap, start: int) -> int:
+    """Where the code of the next marker is; -1 when there is none. Nothing holds on to the mapped file afterwards."""
+    return kernels.next_jpeg_marker(np.frombuffer(data, np.uint8), start)
+
+
 def parse(data: bytes | mmap.mmap) -> Stream:
     """Read the markers up to the first scan."""
     stream, parts, position = Stream(), {}, 2
     while True:
-        found = NEXT_MARKER.search(data, position)
-        if found is None:
+        found = _next_marker(data, position)
+        if found < 0:
             raise Rejected("truncated", "the JPEG ends before its picture starts: get a complete copy of the file")
-        marker, position = found[1][0], found.end()
+        marker, position = data[found], found + 1
         if marker == 0x01 or marker == 0xD8:
             continue
         if marker == 0xD9:
@@ -91,7 +94,7 @@ def parse(data: bytes | mmap.mmap) -> Stream:
         elif marker == 0xDA:
             if not stream.process:
                 raise Rejected("corrupt", "the JPEG's picture comes before its header: scan or export the photo again")
-            stream.scan = found.start()
+            stream.scan = found - 1
             stream.icc = b"".join(parts[i] for i in sorted(parts)) or None
             return stream
 
@@ -105,10 +108,10 @@ def check_scans(data: bytes | mmap.mmap, stream: Stream) -> None:
     missing = {c: set(range(64 if progressive else 1)) for c in stream.components}
     position, scans = stream.scan, 0
     while True:
-        found = NEXT_MARKER.search(data, position)
-        if found is None:
+        found = _next_marker(data, position)
+        if found < 0:
             raise Rejected("truncated", "the JPEG ends before its end marker: get a complete copy of the file")
-        marker, position = found[1][0], found.end()
+        marker, position = data[found], found + 1
         if marker == 0xD9:
             break
         if marker == 0x01:
