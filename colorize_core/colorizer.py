@@ -31,7 +31,8 @@ class Colorizer:
     its neighbors; elsewhere photos of one shape share a batch.
     """
 
-    def __init__(self, model: Model, device: str = "cpu"):
+    def __init__(self, model: Model, device: str = "cpu", precision: str = "float32"):
+        """precision: float32, or bfloat16 where the architecture says what that does to colors. Raises ModelError."""
         self.model, self.device = model, torch.device(device)
         try:
             network = build(model.architecture, model.config)
@@ -43,6 +44,10 @@ class Colorizer:
             network.load_state_dict(state, strict=True)
         except RuntimeError as error:
             raise ModelError(f"{model.path} does not fit the {model.architecture} architecture: {error}") from error
+        if precision != "float32":
+            if not hasattr(network, "half_decoder"):
+                raise ModelError(f"the {model.architecture} architecture is computed in float32 only")
+            network.half_decoder = True
         fold(network.eval())
         self.network = network.to(self.device, memory_format=torch.channels_last)
         if self.device.type == "cpu":

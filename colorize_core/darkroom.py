@@ -6,38 +6,18 @@ Jobs run a darkroom inside a sandbox; only paths, small arrays and facts cross i
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from colorize_core import color, derivative, provenance
+from colorize_core import derivative, provenance
 from colorize_core.compose import Composition
+from colorize_core.derivative import Print
+from colorize_core.negative import Negative
 from colorize_core.photo import Header, Limits, Photo, open_photo, read_header
 from colorize_core.shrink import shrink
-
-
-@dataclass(frozen=True)
-class Negative:
-    """A photo ready for the model: its facts, its tone and its lightness, (h, w) float32 in 0..100."""
-
-    header: Header
-    width: int
-    height: int
-    tone: color.Tone
-    lightness: np.ndarray
-
-
-@dataclass(frozen=True)
-class Print:
-    """A derivative as written: its format, size and content, and how the colors came out."""
-
-    format: str
-    size: int
-    sha256: str
-    colorfulness: float
-    gamut_mapped: float
 
 
 class Darkroom:

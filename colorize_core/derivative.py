@@ -57,6 +57,17 @@ class Encoding:
             raise ValueError(f"subsampling must be one of {', '.join(MCU)}, not {self.subsampling!r}")
 
 
+@dataclass(frozen=True)
+class Print:
+    """A derivative as written: its format, size and content, and how the colors came out."""
+
+    format: str
+    size: int
+    sha256: str
+    colorfulness: float
+    gamut_mapped: float
+
+
 def extension(format: str) -> str:
     """File name extension of a resolved format, without a dot."""
     return EXTENSIONS[format]

@@ -23,6 +23,7 @@ class Recipe:
     encoding: Encoding
     recolor: bool  # colorize color photographs too
     label: Label
+    precision: str = "float32"  # or bfloat16: of the model's arithmetic
 
     @cached_property
     def digest(self) -> str:

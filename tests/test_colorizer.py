@@ -113,3 +113,21 @@ def test_folded_batch_norms_change_no_color(shipped):
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in colorizer.network.modules())
     np.testing.assert_allclose(colorizer.predict([lightness])[0][0], plain, atol=1e-2)
     assert np.abs(plain).max() > 5
+
+
+def test_half_precision_moves_no_color(shipped):
+    full, half = Colorizer(shipped), Colorizer(shipped, precision="bfloat16")
+    for picture in (data.camera(), data.chelsea()[..., 1], data.astronaut()[..., 1], data.coffee()[..., 1]):
+        lightness = cv2.resize(picture, (192, 192), interpolation=cv2.INTER_AREA).astype(np.float32) / 2.55
+        labs = [np.dstack([lightness, colorizer.predict([lightness])[0][0]]) for colorizer in (full, half)]
+        moved = color.delta_e2000(*labs)
+        assert 0 < moved.mean() < 0.5 and np.percentile(moved, 99) < 2
+
+
+def test_half_precision_is_refused_where_nobody_has_looked(tmp_path):
+    network = build("gray2lab", {})
+    about = {"name": "g", "architecture": "gray2lab", "config": "{}", "side": "64", "training_data_sha256": "0" * 64}
+    about |= {"training_photos": "1", "training_steps": "1", "metrics": "{}", "license": "CC0-1.0"}
+    save_file(network.state_dict(), tmp_path / "g.safetensors", about)
+    with pytest.raises(ModelError, match="float32 only"):
+        Colorizer(find(str(tmp_path / "g.safetensors")), precision="bfloat16")

@@ -13,6 +13,7 @@ are properties of the whole photograph.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -74,9 +75,14 @@ class Autochrome(nn.Module):
     of the input, ``bin_width`` the side of an ab bin in Lab units. ``temperature`` anneals the distribution before its
     mean (1 is the mean, 0 the mode) and ``mix`` is that mean's share in the answer, the rest being the regression's;
     ``gain`` multiplies the chroma of the answer.
+
+    With ``half_decoder`` set the decoder, which is most of the work, computes in bfloat16: 1.3 times as fast in all on
+    a CPU made for that, and a photograph's color moves by less than 0.5 (CIEDE2000). The encoder in bfloat16 would gain
+    little more, and some colors would move by 12.
     """
 
     bins: Tensor
+    half_decoder = False
 
     def __init__(
         self,
@@ -110,9 +116,13 @@ class Autochrome(nn.Module):
         x = lightness / 50 - 1
         _, at4, at8, at16, at32 = self.encoder(x)
         skips = (at16, at8, torch.cat([at4, F.pixel_unshuffle(x, 4)], 1))
-        x = self.deepest(at32)
-        for stage, skip in zip(self.decoder, skips, strict=True):
-            x = stage(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
+        half = torch.autocast(x.device.type, torch.bfloat16) if self.half_decoder else nullcontext()
+        with half:
+            x = self.deepest(at32)
+            for stage, skip in zip(self.decoder, skips, strict=True):
+                x = stage(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
+        if self.half_decoder:
+            x = x.float()
         return self.classify(x), self.regress(x) * 110
 
     def forward(self, lightness: Tensor, hints: Tensor | None = None) -> tuple[Tensor, Tensor]:
