@@ -11,7 +11,6 @@ from typing import AnyStr, BinaryIO, Literal
 
 import imagecodecs
 import numpy as np
-import simplejpeg
 
 from colorize_core import exif as ex
 from colorize_core import xmp
@@ -204,7 +203,14 @@ def _write_jpeg(path: Path, picture: _Picture, encoding: Encoding, metadata: Met
     down = strip_rows(picture.width) // mcu_height  # MCU rows between two restarts, at most 65,535 MCUs
     with path.open("wb") as file:
         for number, block in enumerate(picture.blocks(down * mcu_height)):
-            piece = simplejpeg.encode_jpeg(np.ascontiguousarray(block), encoding.quality, "RGB", encoding.subsampling)
+            # not simplejpeg, which is a little slower and always takes the less accurate of libjpeg's transforms
+            piece = imagecodecs.jpeg8_encode(
+                np.ascontiguousarray(block),
+                level=encoding.quality,
+                colorspace="RGB",
+                outcolorspace="YCBCR",
+                subsampling=encoding.subsampling,
+            )
             tables, frame, scan = _parts(piece)
             if number == 0:
                 frame = frame[:5] + struct.pack(">HH", picture.height, picture.width) + frame[9:]

@@ -17,7 +17,7 @@ import numpy as np
 from colorize_core import color, formats, icc, kernels
 from colorize_core.header import Header, Limits, Rejected
 from colorize_core.raster import Raster, strips
-from colorize_core.shrink import area_average
+from colorize_core.shrink import area_average, average_lightness
 
 __all__ = ["Header", "Limits", "Photo", "Rejected", "open_photo", "read_header"]
 
@@ -62,7 +62,7 @@ class Photo:
     def small_lab(self) -> np.ndarray:
         """Lab of a copy of at most 256 pixels, shrunk by area averaging: float32 (h, w, 3). Gray has a and b of 0."""
         height, width = small_size(self.height, self.width) if self.ab is None else self.ab.shape[:2]
-        lightness = self.lut[area_average(self.codes[..., None], width, height)[..., 0]]
+        lightness = average_lightness(self.codes, self.lut, width, height)
         return np.dstack([lightness, np.zeros((height, width, 2), np.float32) if self.ab is None else self.ab])
 
     def tone(self) -> color.Tone:
@@ -256,7 +256,7 @@ def _channel_luminance(raster: Raster, profile: bytes | None) -> np.ndarray | No
 def _small_ab(raster: Raster, profile: bytes | None) -> np.ndarray:
     """Lab a and b of the picture shrunk by area averaging to at most SMALL pixels: float32 (h, w, 2)."""
     height, width = small_size(*raster.samples.shape[:2])
-    small = area_average(raster.samples, width, height)
+    small = np.rint(area_average(raster.samples, width, height)).astype(raster.samples.dtype)
     if raster.model == "lab":
         half = 1 << (raster.samples.dtype.itemsize * 8 - 1)
         return (small[..., 1:].astype(np.float32) - half) / (half // 128)

@@ -28,11 +28,18 @@ def shrink(codes: np.ndarray, lut: np.ndarray, side: int) -> np.ndarray:
     size = input_size(codes.shape[1], codes.shape[0], side)
     if size[0] > codes.shape[1] or size[1] > codes.shape[0]:
         return lut[cv2.resize(codes, size, interpolation=cv2.INTER_LINEAR)]
-    return lut[area_average(codes[..., None], *size)[..., 0]]
+    return average_lightness(codes, lut, *size)
+
+
+def average_lightness(codes: np.ndarray, lut: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Lightness of codes (H, W) shrunk to (height, width) by area averaging; between two codes it is interpolated."""
+    small = area_average(codes[..., None], width, height)[..., 0]
+    below = np.minimum(small.astype(np.int32), len(lut) - 2)
+    return lut[below] + (lut[below + 1] - lut[below]) * (small - below.astype(np.float32))
 
 
 def area_average(samples: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Codes (H, W, C) shrunk to (height, width, C) codes of the same type by area averaging."""
+    """Codes (H, W, C) shrunk to (height, width, C) by area averaging: float32, not rounded."""
     out = np.empty((height, width, samples.shape[2]), np.float32)
     kernels.shrink_area(np.ascontiguousarray(samples), out)
-    return np.rint(out, out=out).astype(samples.dtype)
+    return out

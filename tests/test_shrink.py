@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from colorize_core.shrink import input_size, shrink
+from colorize_core.shrink import area_average, average_lightness, input_size, shrink
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,14 @@ def test_lightness_survives(dtype, shape):
     small = shrink(codes, lut, 256)
     assert small.shape == input_size(shape[1], shape[0], 256)[::-1]
     assert small.dtype == np.float32 and np.allclose(small, lut[top // 2])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_areas_are_averaged_as_by_opencv_and_not_rounded(dtype):
+    codes = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, (517, 733, 3)).astype(dtype)
+    made = area_average(codes, 96, 64)
+    reference = cv2.resize(codes.astype(np.float32), (96, 64), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(made, reference, rtol=1e-4)
+    lut = np.sqrt(np.linspace(0, 1, np.iinfo(dtype).max + 1, dtype=np.float32)) * 100
+    between = np.interp(made[..., 0], np.arange(len(lut)), lut)
+    np.testing.assert_allclose(average_lightness(codes[..., 0], lut, 96, 64), between, atol=1e-3)
