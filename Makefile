@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test faults audit lint clean
+.PHONY: help demo train-demo test faults benchmark audit lint clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -31,6 +31,9 @@ test: .venv/installed-test ## run the whole test suite
 
 faults: .venv/installed-test ## kill, freeze and starve a cluster at work, 1,000 photographs at a time; most of an hour
 	PYTHONPATH=.:tests $(RUN) -m faults.campaign --out build/faults
+
+benchmark: .venv/installed-benchmark ## measure the job against its floor and against what else one would use; a quarter of an hour
+	$(RUN) -m jobs.benchmark build/benchmark
 
 audit: ## look up the image's packages in the database of known vulnerabilities
 	$(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet pip-audit

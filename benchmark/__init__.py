@@ -1,0 +1,1 @@
+"""What colorizing costs: against its own floor, and against what people would write instead."""
