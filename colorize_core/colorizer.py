@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colorize_core.models import build
 from colorize_core.models.published import Unavailable
-from colorize_core.weights import Model, ModelError
+from colorize_core.weights import HALVED, Model, ModelError
 
 
 def fold(network: nn.Module) -> None:
@@ -45,11 +45,11 @@ class Colorizer:
         except RuntimeError as error:
             raise ModelError(f"{model.path} does not fit the {model.architecture} architecture: {error}") from error
         if precision != "float32":
-            if not hasattr(network, "half_decoder"):
+            if model.architecture not in HALVED:
                 raise ModelError(f"the {model.architecture} architecture is computed in float32 only")
-            network.half_decoder = True
+            network.half_decoder = True  # type: ignore[assignment]
         fold(network.eval())
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device.type == "cpu":
             torch.set_num_threads(1)
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from colorize_core.storage import Store
 
 RECORDS = "records"
+MERGED = "merged-"  # first characters of the names of files that stand for many smaller ones
 
 
 class Status(StrEnum):

@@ -44,8 +44,10 @@ class OutOfMemory(SandboxError):
 class Sandbox:
     """Runs methods of ``kind(*args)`` in a child process with ``memory`` bytes of address space beyond its start."""
 
-    def __init__(self, kind: type, *args: Any, memory: int):
-        self.kind, self.args, self.memory = f"{kind.__module__}:{kind.__qualname__}", args, memory
+    def __init__(self, kind: type | str, *args: Any, memory: int):
+        """kind: a class, or ``module:name`` of one that only the child needs to import."""
+        self.kind = kind if isinstance(kind, str) else f"{kind.__module__}:{kind.__qualname__}"
+        self.args, self.memory = args, memory
         self._process: subprocess.Popen | None = None
         self._link: Connection | None = None
 

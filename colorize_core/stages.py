@@ -1,7 +1,8 @@
-"""The three steps of a photo through a job: prepare, predict, finish.
+"""The steps of a photo through a job: fetch, prepare, predict, finish, put.
 
-Each is a plain callable over one photo in flight. On a single machine one worker runs all three and decodes once; on
-a cluster they run in pools of their own, and between them only a small lightness and a small ab travel.
+Each is a plain callable over one photo in flight. On a single machine one worker takes all of them and decodes once;
+on a cluster CPU workers and accelerators share them, and between them only a small lightness and a small ab travel.
+Only prepare, predict and finish want the bench to themselves: other photos are fetched and put meanwhile.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import numpy as np
 
 from colorize_core import derivative
 from colorize_core.color import Tone
-from colorize_core.darkroom import Negative, Print
+from colorize_core.derivative import Print
+from colorize_core.header import Header, Limits, Rejected
 from colorize_core.keys import readable, safe_key
-from colorize_core.photo import Header, Limits, Rejected
+from colorize_core.negative import Negative
 from colorize_core.recipe import Recipe
 from colorize_core.records import Record, Status
 from colorize_core.sandbox import OutOfMemory, SandboxError
@@ -54,6 +56,8 @@ class InFlight:
     lightness: np.ndarray | None = None
     ab: np.ndarray | None = None
     path: Path | None = field(default=None, repr=False)  # the local copy, when the next step runs in the same worker
+    made: Print | None = field(default=None, repr=False)
+    target: Path | None = field(default=None, repr=False)  # where what was made waits for being stored
 
 
 def output_key(key: str, page: int, format: str) -> str:
@@ -114,14 +118,14 @@ def milliseconds(since: float) -> float:
     return round((time.perf_counter() - since) * 1000, 3)
 
 
-class Prepare:
-    """A scan becomes model inputs, one for each of its pages."""
+class Fetch:
+    """A scan becomes its pages, each with the local copy and the facts of its header."""
 
-    def __init__(self, task: Task, bench: Workbench | None = None):
-        self.task, self.bench = task, bench or Workbench(task)
+    def __init__(self, task: Task, bench: Workbench):
+        self.task, self.bench = task, bench
 
     def __call__(self, entry: Entry, attempt: int) -> Iterator[InFlight]:
-        """Yield every page of the scan; those that can go no further carry a settled record and no lightness.
+        """Yield every page of the scan; one that can go no further carries a settled record and no path.
 
         The local copy is there until the next page is asked for.
         """
@@ -130,35 +134,53 @@ class Prepare:
             problem = Rejected("bad_name", "the file's name is not valid UTF-8; rename it")
             yield InFlight(settle(first, Status.REJECTED, problem))
             return
-        began = time.perf_counter()
         path = self.bench.new_path()
-        try:
-            first.source_sha256 = self.bench.copy(entry, path)
-            first.ms_fetch = milliseconds(began)
+        with self.bench.room(entry.size):
             began = time.perf_counter()
-            header: Header = self.bench.call("inspect", path)
-            for page in range(header.pages):
-                yield self._page(replace(first, page=page), path, header, began)
-                began = time.perf_counter()
-        except Exception as error:
-            yield InFlight(verdict(self.task, first, error))
-        finally:
-            path.unlink(missing_ok=True)
+            try:
+                first.source_sha256 = self.bench.copy(entry, path)
+                first.ms_fetch = milliseconds(began)
+                with self.bench.turn:
+                    began = time.perf_counter()
+                    header: Header = self.bench.call("inspect", path)
+                    first.ms_prepare = milliseconds(began)
+                describe(first, header)
+                for page in range(header.pages):
+                    yield InFlight(replace(first, page=page), path=path)
+                    first.ms_fetch = first.ms_prepare = 0.0  # the first page has paid
+            except Exception as error:
+                yield InFlight(verdict(self.task, first, error))
+            finally:
+                path.unlink(missing_ok=True)
 
-    def _page(self, record: Record, path: Path, header: Header, began: float) -> InFlight:
-        describe(record, header)
-        try:
-            negative: Negative = self.bench.call(
-                "prepare", path, record.page, self.task.recipe.side, pixels=header.width * header.height
-            )
-        except Exception as error:
-            return InFlight(verdict(self.task, record, error))
+
+class Prepare:
+    """A page becomes a model input."""
+
+    def __init__(self, task: Task, bench: Workbench):
+        self.task, self.bench = task, bench
+
+    def __call__(self, photo: InFlight) -> InFlight:
+        """Fill in the lightness, unless the photo is settled or is now."""
+        record = photo.record
+        if photo.path is None:
+            return photo
+        pixels = (record.width or 0) * (record.height or 0)
+        with self.bench.turn:
+            began = time.perf_counter()
+            try:
+                negative: Negative = self.bench.call(
+                    "prepare", photo.path, record.page, self.task.recipe.side, pixels=pixels
+                )
+            except Exception as error:
+                return InFlight(verdict(self.task, record, error))
         describe(record, negative.header)
         record.width, record.height, record.tone = negative.width, negative.height, str(negative.tone)
-        record.ms_prepare = milliseconds(began)
+        record.ms_prepare = round((record.ms_prepare or 0) + milliseconds(began), 3)
         if negative.tone is Tone.COLOR and not self.task.recipe.recolor:
             return InFlight(settle(record, Status.SKIPPED_COLOR))
-        return InFlight(record, lightness=negative.lightness, path=path)
+        photo.lightness = negative.lightness
+        return photo
 
 
 def describe(record: Record, header: Header) -> None:
@@ -172,14 +194,14 @@ def describe(record: Record, header: Header) -> None:
 class Predict:
     """Model inputs become ab."""
 
-    def __init__(self, model: str, digest: str, device: str):
-        """Load a model by name or path. Raises ModelError when the weights here are not those of the job."""
+    def __init__(self, model: str, recipe: Recipe, device: str):
+        """Load a model by name or path. Raises ModelError when the weights here are not those of the recipe."""
         from colorize_core.colorizer import Colorizer  # and torch, which the other two steps never load
 
         found = find(model)
-        if found.digest != digest:
+        if found.digest != recipe.model_digest:
             raise ModelError(f"{found.path} on {socket.gethostname()} differs from the job's; copy the same file there")
-        self.colorizer = Colorizer(found, device)
+        self.colorizer = Colorizer(found, device, recipe.precision)
 
     def __call__(self, photos: Sequence[InFlight]) -> Sequence[InFlight]:
         """Fill in ``ab`` and the uncertainty of those photos that have a lightness."""
@@ -195,37 +217,33 @@ class Predict:
 
 
 class Finish:
-    """ab becomes a stored derivative and a settled record."""
+    """ab becomes a derivative on the bench."""
 
-    def __init__(self, task: Task, bench: Workbench | None = None):
-        self.task, self.bench = task, bench or Workbench(task)
+    def __init__(self, task: Task, bench: Workbench):
+        self.task, self.bench = task, bench
 
-    def __call__(self, photo: InFlight) -> Record:
-        """Compose, encode and store; the record is settled only after the derivative is stored."""
+    def __call__(self, photo: InFlight) -> InFlight:
+        """Compose and encode, unless the photo is settled or is now."""
         record = photo.record
         if photo.ab is None:
-            return record
+            return photo
         path, target = photo.path or self.bench.new_path(), self.bench.new_path()
-        try:
-            if photo.path is None:
-                self._copy_again(record, path)
-            began = time.perf_counter()
-            made = self._print(photo, path, target)
-            record.ms_finish = milliseconds(began)
-            began = time.perf_counter()
-            key = output_key(record.key, record.page, made.format)
-            self.task.output.put(key, target, CONTENT_TYPES[made.format])
-            record.ms_put = milliseconds(began)
-        except Exception as error:
-            return verdict(self.task, record, error)
-        finally:
-            target.unlink(missing_ok=True)
-            if photo.path is None:
-                path.unlink(missing_ok=True)
-        record.output_key, record.output_uri = key, self.task.output.uri(key)
-        record.output_size, record.output_sha256 = made.size, made.sha256
-        record.colorfulness, record.gamut_mapped = round(made.colorfulness, 4), round(made.gamut_mapped, 6)
-        return settle(record, Status.COLORIZED)
+        with self.bench.room(record.source_size):
+            try:
+                if photo.path is None:
+                    self._copy_again(record, path)
+                with self.bench.turn:
+                    began = time.perf_counter()
+                    photo.made = self._print(photo, path, target)
+                    record.ms_finish = milliseconds(began)
+            except Exception as error:
+                target.unlink(missing_ok=True)
+                return InFlight(verdict(self.task, record, error))
+            finally:
+                if photo.path is None:
+                    path.unlink(missing_ok=True)
+        photo.target = target
+        return photo
 
     def _print(self, photo: InFlight, path: Path, target: Path) -> Print:
         record, recipe = photo.record, self.task.recipe
@@ -238,3 +256,47 @@ class Finish:
         sha256 = self.bench.copy(Entry(record.key, record.source_size, record.source_etag), path)
         if sha256 != record.source_sha256:
             raise SourceChanged(f"{record.source_uri} changed while it was being colorized; run the job again")
+
+
+class Put:
+    """A derivative on the bench becomes a stored one."""
+
+    def __init__(self, task: Task):
+        self.task = task
+
+    def __call__(self, photo: InFlight) -> Record:
+        """Store; the record is settled only after that."""
+        record, made, target = photo.record, photo.made, photo.target
+        if made is None or target is None:
+            return record
+        try:
+            began = time.perf_counter()
+            key = output_key(record.key, record.page, made.format)
+            self.task.output.put(key, target, CONTENT_TYPES[made.format])
+            record.ms_put = milliseconds(began)
+        except Exception as error:
+            return verdict(self.task, record, error)
+        finally:
+            target.unlink(missing_ok=True)
+        record.output_key, record.output_uri = key, self.task.output.uri(key)
+        record.output_size, record.output_sha256 = made.size, made.sha256
+        record.colorfulness, record.gamut_mapped = round(made.colorfulness, 4), round(made.gamut_mapped, 6)
+        return settle(record, Status.COLORIZED)
+
+
+class Colorize:
+    """All the steps in one worker: each scan is fetched and each page decoded once."""
+
+    def __init__(self, task: Task, model: str, device: str):
+        """Raises ModelError, as ``Predict`` does."""
+        self.bench = bench = Workbench(task)
+        self.predict = Predict(model, task.recipe, device)
+        self.fetch, self.prepare, self.finish = Fetch(task, bench), Prepare(task, bench), Finish(task, bench)
+        self.put = Put(task)
+
+    def __call__(self, entry: Entry, attempt: int) -> Iterator[Record]:
+        """Yield the settled record of every page. Several threads may do so at a time, each with a scan of its own."""
+        for photo in self.fetch(entry, attempt):
+            with self.bench.turn:
+                photo = self.finish(self.predict([self.prepare(photo)])[0])
+            yield self.put(photo)

@@ -1,15 +1,16 @@
 """Which photo a worker had in hand when it died.
 
 A worker notes in the output folder that it began a block of photos. Finding such a note when it begins, it knows that
-another worker died on the block, and from then on notes every photo before it touches it. A photo that was in hand at
-two such deaths is the cause, and is rejected without being touched again; its neighbors are done.
+another worker died on the block, and from then on notes every photo before it touches it and does nothing else beside.
+A photo that was in hand at two such deaths is the cause, and is rejected without being touched again; its neighbors
+are done.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TypeVar
 
 from colorize_core.storage import StorageError, Store
@@ -29,8 +30,9 @@ class WorkerDied(Exception):
 class Suspects:
     """The note on one block of one run."""
 
-    def __init__(self, output: Store, run: str, block: str):
-        self.output, self.key = output, f"runs/{run}/in-hand/{block}"
+    def __init__(self, output: Store, run: str, block: str, alone: AbstractContextManager | None = None):
+        """alone: keeps other work out of a process with threads, so that only the noted photo can be the cause."""
+        self.output, self.key, self.alone = output, f"runs/{run}/in-hand/{block}", alone or nullcontext()
         self.careful = False
         self.deaths: dict[str, int] = {}
 
@@ -53,18 +55,20 @@ class Suspects:
         """What ``work`` makes of every photo; ``give_up`` instead for the one that killed two workers."""
         self.begin()
         results: list[Result] = []
-        for photo in photos:
-            if self.deaths.get(name(photo), 0) >= DEATHS:
-                results.append(give_up(photo, WorkerDied(f"{DEATHS} workers died with this photo in hand; {ADVICE}")))
-                continue
-            if self.careful:
-                self._note(name(photo))
-            results += work(photo)
+        with self.alone if self.careful else nullcontext():
+            for photo in photos:
+                if self.deaths.get(name(photo), 0) >= DEATHS:
+                    error = WorkerDied(f"{DEATHS} workers died with this photo in hand; {ADVICE}")
+                    results.append(give_up(photo, error))
+                    continue
+                if self.careful:
+                    self._note(name(photo))
+                results += work(photo)
         return results
 
     def end(self) -> None:
         """The block is done and its records are stored."""
-        with contextlib.suppress(StorageError):
+        with suppress(StorageError):
             self.output.delete(self.key)
 
     def _note(self, in_hand: str | None) -> None:

@@ -6,13 +6,17 @@ import itertools
 import os
 import shutil
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-from colorize_core.darkroom import Darkroom
-from colorize_core.photo import Limits, Rejected
+from colorize_core.header import Limits, Rejected
 from colorize_core.sandbox import Crashed, Sandbox
 from colorize_core.storage import Entry, Store
+
+GIANT = 256 << 20  # bytes; of scans as large as this a worker has one local copy at a time
 
 
 class Work(Protocol):
@@ -34,11 +38,16 @@ class Work(Protocol):
 
 
 class Workbench:
-    """Local copies of photos, and ``kind(limits, *args)`` in a sandbox to work on them."""
+    """Local copies of photos, and ``kind(limits, *args)`` in a sandbox to work on them.
 
-    def __init__(self, work: Work, kind: type = Darkroom, *args: Any):
+    Several threads may copy at a time; ``turn`` is held by the one that works on a photo.
+    """
+
+    def __init__(self, work: Work, kind: type | str = "colorize_core.darkroom:Darkroom", *args: Any):
         self.work = work
         self.scratch = scratch()
+        self.turn = threading.RLock()
+        self._giant = threading.RLock()
         self._numbers = itertools.count()
         self.sandbox = Sandbox(kind, work.limits, *args, memory=work.memory)
         self.sandbox.start()
@@ -46,10 +55,21 @@ class Workbench:
     def call(self, method: str, *args: Any, pixels: int = 0) -> Any:
         """A method in the sandbox, tried again in a fresh one after a crash: it may not have been the photo's doing."""
         seconds = self.work.seconds + pixels / 2e6
-        try:
-            return self.sandbox.call(method, *args, seconds=seconds)
-        except Crashed:
-            return self.sandbox.call(method, *args, seconds=seconds)
+        with self.turn:
+            try:
+                return self.sandbox.call(method, *args, seconds=seconds)
+            except Crashed:
+                return self.sandbox.call(method, *args, seconds=seconds)
+
+    def room(self, size: int) -> AbstractContextManager:
+        """To be held while there is a local copy of so many bytes, and asked for before the turn."""
+        return self._giant if size >= GIANT else nullcontext()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold back every other thread's work on photos."""
+        with self._giant, self.turn:
+            yield
 
     def new_path(self) -> Path:
         """A path never used before: the darkroom knows photos by their path."""

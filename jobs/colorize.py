@@ -18,14 +18,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from colorize_core.compaction import compact
 from colorize_core.derivative import Encoding
-from colorize_core.photo import Limits
-from colorize_core.plan import ManifestError, Plan, history, make_plan, read_manifest, retry_plan
+from colorize_core.header import Limits
+from colorize_core.plan import NO_PAST, ManifestError, Plan, history, make_plan, read_manifest, retry_plan
 from colorize_core.provenance import SOURCE_TYPES, Label
 from colorize_core.recipe import Recipe
 from colorize_core.stages import Task
 from colorize_core.storage import Entry, NotFound, StorageError, Store, inside
-from colorize_core.weights import DEFAULT, ModelError, find
+from colorize_core.weights import DEFAULT, HALVED, ModelError, find
 from jobs.arguments import address, bound
 from jobs.gauges import Gauges
 from jobs.interruption import stoppable
@@ -39,6 +40,10 @@ FORMAT_HELP = (
     "an alpha channel a png is written, where a side is too long for it a tiff"
 )
 TIMEOUT_HELP = "seconds for one step on one scan, half a second per megapixel on top (default %(default)s)"
+PRECISION_HELP = (
+    "of the model's arithmetic (default float32); bfloat16 is faster on CPUs made for it (AVX512-BF16, AMX) and moves "
+    "colors by less than one can see"
+)
 STAGES_HELP = (
     "fused: a worker takes a scan all the way; split: prepare, predict and finish have workers of their own "
     "(default: split with a GPU)"
@@ -71,6 +76,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--format", choices=("jpeg", "tiff", "png", "same"), default="jpeg", help=FORMAT_HELP)
     add("--quality", type=int, default=92, metavar="1-100", help="JPEG quality (default %(default)s)")
     add("--subsampling", choices=("444", "422", "420"), default="444", help="JPEG chroma subsampling (default 444)")
+    add("--precision", choices=("float32", "bfloat16"), default="float32", help=PRECISION_HELP)
     add("--recolor", action="store_true", help="color photographs too, instead of leaving them alone")
     add("--digital-source-type", choices=sorted(SOURCE_TERMS), default=Label().digital_source_type.rpartition("/")[2],
         metavar="TERM", help="IPTC term on every result: %(choices)s (default %(default)s)")  # fmt: skip
@@ -138,6 +144,8 @@ def make_recipe(args: argparse.Namespace) -> Recipe:
         model = find(args.model)
     except ModelError as error:
         raise Impossible(str(error)) from error
+    if args.precision != "float32" and model.architecture not in HALVED:
+        raise Impossible(f"nobody has looked at {model.name}'s colors in {args.precision}; leave out --precision")
     return Recipe(
         model.name,
         model.digest,
@@ -145,6 +153,7 @@ def make_recipe(args: argparse.Namespace) -> Recipe:
         Encoding(args.format, args.quality, args.subsampling),
         args.recolor,
         Label(SOURCE_TERMS[args.digital_source_type], version=f"{model.name} sha256:{model.digest}"),
+        args.precision,
     )
 
 
@@ -157,7 +166,7 @@ def find_work(args: argparse.Namespace, source: Store, output: Store, recipe: Re
             if not args.dry_run:
                 raise
             print(f"{output.root} is not there yet")
-            past = {}
+            past = NO_PAST
         if args.retry_failed:
             return retry_plan(source, past)
         found: Iterator[Entry] = read_manifest(args.manifest, source) if args.manifest else source.list()
@@ -185,6 +194,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         if not plan.todo:
             print("nothing to retry" if args.retry_failed else f"nothing to do: all {plan.listed:,} scans are done")
+            if not args.dry_run:
+                merge_records(output)
             return 0
         if args.dry_run:
             cpus = args.workers or os.cpu_count() or 1
@@ -208,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
             log.write("running")
             for rows in pipeline.run(plan, task, args.model, workers, args.stall_timeout):
                 log.add(rows)
-        return log.close()
+        code = log.close()
     except KeyboardInterrupt:
         log.note("interrupted", 130)
         print(f"\ninterrupted after {log.scans:,} scans; nothing is lost. Continue with: {log.command}")
@@ -222,6 +233,19 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         if gauges:
             gauges.close()
+    merge_records(output)
+    return code
+
+
+def merge_records(output: Store) -> None:
+    """Tidy up after the runs that are over. What keeps it from that is no failure of the job: the next one goes on."""
+    try:
+        with stoppable():
+            compact(output)
+    except KeyboardInterrupt:
+        print("the records are not all merged into large files; the next run goes on with that")
+    except Exception as error:
+        print(f"warning: the small files of records were not merged: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ records itself, so a row that reaches the driver is already safe.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -18,9 +17,11 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
+from colorize_core.blocks import block_name, blocks, entries
 from colorize_core.plan import Plan
+from colorize_core.recipe import Recipe
 from colorize_core.records import SCHEMA, Record, Status, to_table, write_records
-from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, settle, start
+from colorize_core.stages import Colorize, Fetch, Finish, InFlight, Predict, Prepare, Put, Task, settle, start
 from colorize_core.storage import Entry
 from colorize_core.suspects import Suspects, WorkerDied
 from colorize_core.workbench import Workbench
@@ -28,9 +29,9 @@ from jobs.meter import Meter
 from jobs.workers import Workers, memory_here
 
 BLOCK = 32  # photos that are redone when their worker dies, and that share a file of records
+CHAPTER = 10_000  # blocks that Ray Data is given at a time: it keeps a note of each
 BATCH = 16  # photos on the accelerator at once
-# keys as bytes: a file name need not be text
-ENTRY = pa.schema([("key", pa.binary()), ("size", pa.int64()), ("etag", pa.string()), ("attempt", pa.int32())])
+AT_ONCE = 3
 IN_FLIGHT = pa.schema(
     [
         *SCHEMA,
@@ -42,42 +43,37 @@ IN_FLIGHT = pa.schema(
 
 
 class Fused:
-    """All three steps in one worker, a photo at a time: each scan is read and decoded once."""
+    """All steps in one worker: each scan is fetched and each page decoded once."""
 
     def __init__(self, task: Task, model: str, device: str):
-        self.task = task = at_home(task)
-        bench, self.meter = Workbench(task), Meter()
-        self.predict = Predict(model, task.recipe.model_digest, device)
-        self.prepare, self.finish = Prepare(task, bench), Finish(task, bench)
+        self.task, self.meter = at_home(task), Meter()
+        self.colorize = Colorize(self.task, model, device)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        suspects = Suspects(self.task.output, self.task.run, block_name(block))
+        suspects = suspects_of(self.task, block, self.colorize.bench)
         records = suspects.work_through(
             entries(block),
             key_of,
-            self._colorize,
+            lambda work: map(self.meter.count, self.colorize(*work)),
             lambda work, error: self.meter.count(give_up(self.task, work, error)),
         )
         return store(self.task, records, suspects)
 
-    def _colorize(self, work: tuple[Entry, int]) -> Iterator[Record]:
-        for photo in self.prepare(*work):
-            yield self.meter.count(self.finish(self.predict([photo])[0]))
-
 
 class PrepareBlock:
-    """The first step alone: scans to model inputs."""
+    """The steps before the prediction: scans to model inputs."""
 
     def __init__(self, task: Task):
         self.task = at_home(task)
-        self.prepare = Prepare(self.task)
+        self.bench = Workbench(self.task)
+        self.fetch, self.prepare = Fetch(self.task, self.bench), Prepare(self.task, self.bench)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        suspects = Suspects(self.task.output, self.task.run, block_name(block))
+        suspects = suspects_of(self.task, block, self.bench)
         photos = suspects.work_through(
             entries(block),
             key_of,
-            lambda work: self.prepare(*work),
+            lambda work: map(self.prepare, self.fetch(*work)),
             lambda work, error: InFlight(give_up(self.task, work, error)),
         )
         suspects.end()
@@ -85,31 +81,36 @@ class PrepareBlock:
 
 
 class PredictBatch:
-    """The second step alone, on the accelerator."""
+    """The prediction alone, on the accelerator."""
 
-    def __init__(self, model: str, digest: str, device: str):
-        self.predict = Predict(model, digest, device)
+    def __init__(self, model: str, recipe: Recipe, device: str):
+        self.predict = Predict(model, recipe, device)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pack(self.predict(unpack(batch)))
 
 
 class FinishBlock:
-    """The third step alone: ab to stored derivatives and stored records."""
+    """The steps after the prediction: ab to stored derivatives and stored records."""
 
     def __init__(self, task: Task):
-        self.task = at_home(task)
-        self.finish, self.meter = Finish(self.task), Meter()
+        self.task, self.meter = at_home(task), Meter()
+        self.bench = Workbench(self.task)
+        self.finish, self.put = Finish(self.task, self.bench), Put(self.task)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        suspects = Suspects(self.task.output, self.task.run, block_name(block))
+        suspects = suspects_of(self.task, block, self.bench)
         records = suspects.work_through(
             unpack(block),
             lambda photo: f"{photo.record.key}#{photo.record.page}",
-            lambda photo: [self.meter.count(self.finish(photo))],
+            lambda photo: [self.meter.count(self.put(self.finish(photo)))],
             lambda photo, error: self.meter.count(settle(photo.record, Status.REJECTED, error)),
         )
         return store(self.task, records, suspects)
+
+
+def suspects_of(task: Task, block: pa.Table, bench: Workbench) -> Suspects:
+    return Suspects(task.output, task.run, block_name(block), alone=bench.alone())
 
 
 def store(task: Task, records: list[Record], suspects: Suspects) -> pa.Table:
@@ -132,17 +133,6 @@ def give_up(task: Task, work: tuple[Entry, int], error: WorkerDied) -> Record:
     """The record of a scan that workers died on."""
     entry, attempt = work
     return settle(start(task, entry, 0, attempt), Status.REJECTED, error)
-
-
-def entries(block: pa.Table) -> Iterator[tuple[Entry, int]]:
-    for row in block.to_pylist():
-        yield Entry(os.fsdecode(row["key"]), row["size"], row["etag"]), row["attempt"]
-
-
-def block_name(block: pa.Table) -> str:
-    """The same for the same photos, whoever works on them."""
-    names = block.select([name for name in ("key", "page") if name in block.column_names]).to_pylist()
-    return hashlib.sha1(repr(names).encode()).hexdigest()
 
 
 def pack(photos: Sequence[InFlight]) -> pa.Table:
@@ -176,14 +166,6 @@ def unpack(table: pa.Table) -> list[InFlight]:
     return photos
 
 
-def blocks(plan: Plan, workers: int) -> list[pa.Table]:
-    """The plan in blocks of like weight: big scans first, dealt out evenly, so that all workers end together."""
-    count = max(1, -(-len(plan.todo) // BLOCK), min(len(plan.todo), workers * 8))
-    todo = sorted(plan.todo, key=lambda work: (-work[0].size, work[0].key))
-    rows = [asdict(entry) | {"key": os.fsencode(entry.key), "attempt": attempt} for entry, attempt in todo]
-    return [pa.Table.from_pylist(rows[i::count], ENTRY) for i in range(count)]
-
-
 def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: float) -> Iterator[list[dict]]:
     """Work through a plan and yield the settled records, as rows, of each block as it is stored.
 
@@ -198,21 +180,27 @@ def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: flo
     # A lost node takes its object store along; what the first stage has made may then fill the rest, and an idle stage
     # must still be let at it.
     context.object_store_memory_pressure_fraction = 0.5
-    dataset: Dataset = ray.data.from_arrow(blocks(plan, workers.cpus))
+    todo = blocks(plan.todo, BLOCK, workers.cpus)
+    while chapter := list(islice(todo, CHAPTER)):
+        dataset = through_stages(ray.data.from_arrow(chapter), task, model, workers)
+        for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            yield cast(pa.Table, block).to_pylist()
+
+
+def through_stages(dataset: Dataset, task: Task, model: str, workers: Workers) -> Dataset:
+    """Blocks of scans to blocks of records."""
     gpus, most = min(1, workers.gpus), dataset.num_blocks()
-    if workers.split:
-        half = workers.cpus // 2
-        digest = task.recipe.model_digest
-        on_device = {"batch_size": BATCH, "num_cpus": 0, "num_gpus": gpus}
-        # A stage may have to give back workers to the next one, where nodes have been lost or are yet to come.
-        now = int(ray.cluster_resources().get("CPU", 0)) // 2
-        dataset = in_pool(dataset, min(half, most), PrepareBlock, task, at_first=now)
-        dataset = in_pool(dataset, workers.gpus or 1, PredictBatch, model, digest, workers.device, **on_device)
-        dataset = in_pool(dataset, min(workers.cpus - half, most), FinishBlock, task, at_first=now)
-    else:
-        dataset = in_pool(dataset, min(workers.cpus, most), Fused, task, model, workers.device, num_gpus=gpus)
-    for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        yield cast(pa.Table, block).to_pylist()
+    if not workers.split:
+        size = min(workers.cpus, most)
+        return in_pool(dataset, size, Fused, task, model, workers.device, num_gpus=gpus, at_once=AT_ONCE)
+    half = workers.cpus // 2
+    on_device: dict[str, Any] = {"batch_size": BATCH, "num_cpus": 0, "num_gpus": gpus}
+    # A stage may have to give back workers to the next one, where nodes have been lost or are yet to come.
+    on_cpus: dict[str, Any] = {"at_first": int(ray.cluster_resources().get("CPU", 0)) // 2, "at_once": AT_ONCE}
+    dataset = in_pool(dataset, min(half, most), PrepareBlock, task, **on_cpus)
+    weights = model, task.recipe, workers.device
+    dataset = in_pool(dataset, workers.gpus or 1, PredictBatch, *weights, **on_device)
+    return in_pool(dataset, min(workers.cpus - half, most), FinishBlock, task, **on_cpus)
 
 
 def in_pool(
@@ -224,14 +212,18 @@ def in_pool(
     num_cpus: int = 1,
     num_gpus: int = 0,
     at_first: int | None = None,
+    at_once: int = 1,
 ) -> Dataset:
     """A stage in a pool of actors; whole blocks unless a batch size is given.
 
-    The pool keeps its size, or starts with ``at_first`` and has what the other stages leave, at least one.
+    The pool keeps its size, or starts with ``at_first`` and has what the other stages leave, at least one. An actor
+    works on ``at_once`` blocks at a time, each in a thread of its own, and one more waits at its door.
     """
     pool: dict[str, Any] = {"size": size}
     if at_first is not None:
         pool = {"min_size": 1, "initial_size": max(1, min(at_first, size)), "max_size": size}
+    if at_once > 1:
+        pool |= {"max_concurrent_calls_per_actor": at_once, "enable_true_multi_threading": True}
     return dataset.map_batches(
         stage,
         fn_constructor_args=arguments,
@@ -239,5 +231,5 @@ def in_pool(
         batch_format="pyarrow",
         num_cpus=num_cpus,
         num_gpus=num_gpus,
-        compute=ActorPoolStrategy(**pool, max_tasks_in_flight_per_actor=2),
+        compute=ActorPoolStrategy(**pool, max_tasks_in_flight_per_actor=at_once + 1),
     )

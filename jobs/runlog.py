@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 import socket
@@ -15,11 +16,13 @@ from importlib.metadata import PackageNotFoundError, version
 from colorize_core.plan import Plan
 from colorize_core.records import RECORDS, STAGES, Status
 from colorize_core.runs import RUNS, retry_command
+from colorize_core.seen import Seen
 from colorize_core.stages import Task
 from colorize_core.storage import StorageError
 from colorize_core.text import duration
 
 REFRESH_SECONDS = 10
+HASH = 2**64 - 1
 STATES = ("running", "finished", "too_many_failures", "failed", "interrupted")
 PARTS = ("autochrome-archive", "ray", "torch", "numpy", "pillow", "imagecodecs", "simplejpeg", "opencv-python-headless")
 
@@ -50,7 +53,7 @@ class RunLog:
         self.errors: Counter[str] = Counter()
         self.milliseconds: Counter[str] = Counter()
         self.scans = self.pixels = self.bytes = 0
-        self._seen: set[tuple[str, str, int]] = set()
+        self._seen = Seen()
         self.began = time.monotonic()
         self.started_at = self.progressed_at = time.time()
         self._told = 0.0
@@ -102,11 +105,8 @@ class RunLog:
     def add(self, rows: list[dict]) -> None:
         """Count settled records; rows of one file are one scan. A block that ran twice counts once."""
         self.progressed_at = time.time()
-        for row in rows:
-            photo = row["key"], row["source_etag"], row["page"]
-            if photo in self._seen:
-                continue
-            self._seen.add(photo)
+        photos = [hash((row["key"], row["source_etag"], row["page"])) & HASH for row in rows]
+        for row in itertools.compress(rows, self._seen.add(photos)):
             self.counts[row["status"]] += 1
             if row["error_class"]:
                 self.errors[row["error_class"]] += 1

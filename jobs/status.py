@@ -7,17 +7,20 @@ import json
 import sys
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colorize_core.ledger import current, read_records
+from colorize_core.fingerprint import fingerprints, pack, repeated, shared, unpack
+from colorize_core.ledger import ROW, columns_of, gather, outdated
 from colorize_core.records import Status
 from colorize_core.runs import STALLED, moment, read_runs, retry_command, state
 from colorize_core.storage import StorageError, Store
 from colorize_core.text import visible
 
-IDENTITY = ("key", "page", "source_etag", "recipe", "attempt", "finished_at")
-COLUMNS = (*IDENTITY, "run", "status", "error_class", "error_message", "source_size", "width", "height")
+CODED = ("recipe", "run", "status", "error_class")  # few values, many rows
+COLUMNS = (*ROW, "error_class", "error_message", "source_size", "width", "height")
+FIGURES = ("run", "status", "error_class", "error_message", "key", "page", "source_size", "pixels")
 SHOWN_RUNS = 5
 
 
@@ -50,11 +53,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def summarize(store: Store, now: datetime) -> dict:
     """Runs, totals and the next command of an output folder, ready for JSON."""
     runs = read_runs(store)
-    table = read_records(store, COLUMNS)
-    summaries = [summarize_run(run, _of_run(table, run["run"]), now) for run in runs]
-    unsigned = sorted(set(pc.unique(table["run"]).to_pylist()) - {run["run"] for run in runs})
-    summaries += [summarize_run({"run": run}, _of_run(table, run), now) for run in unsigned]
-    photos = current(table)
+    table, old = _compare(gather(store, columns_of(COLUMNS, CODED), _shrink).unify_dictionaries())
+    by_run = _by_run(table)
+    nothing = table.slice(0, 0)
+    summaries = [summarize_run(run, by_run.get(run["run"], nothing), now) for run in runs]
+    unsigned = sorted(by_run.keys() - {run["run"] for run in runs})
+    summaries += [summarize_run({"run": run}, by_run[run], now) for run in unsigned]
+    photos = table.filter(pa.array(~old))
     totals = {"records": table.num_rows, "photos": photos.num_rows, **figures(photos)}
     return {
         "output": store.root,
@@ -73,7 +78,7 @@ def summarize_run(run: dict, rows: pa.Table, now: datetime) -> dict:
     """
     condition = state(run, now)
     done = run.get("done") if condition == "running" else None
-    done = pc.count_distinct(rows["key"]).as_py() if done is None else done
+    done = pc.sum(rows["scans"]).as_py() or 0 if done is None else done
     planned, rate = run.get("planned"), run.get("rate_per_s") or 0.0
     left = (planned - done) / rate if condition == "running" and planned is not None and rate > 0 else None
     updated = moment(run.get("updated_at"))
@@ -105,18 +110,19 @@ def figures(rows: pa.Table) -> dict:
     """Counts by status, bytes read, pixels and errors of a table of records."""
     counts = {status.value: 0 for status in Status}
     counts |= {pair["values"]: pair["counts"] for pair in pc.value_counts(rows["status"]).to_pylist()}
-    pixels = pc.sum(pc.multiply(rows["width"].cast(pa.int64()), rows["height"].cast(pa.int64()))).as_py()
     return {
         "counts": counts,
         "bytes": pc.sum(rows["source_size"]).as_py() or 0,
-        "pixels": pixels or 0,
+        "pixels": pc.sum(rows["pixels"]).as_py() or 0,
         "errors": errors(rows),
     }
 
 
 def errors(rows: pa.Table) -> list[dict]:
     """Each error class with its count and the first photo that met it; the most frequent first."""
-    bad = rows.filter(pc.is_valid(rows["error_class"]))
+    wanted = columns_of(["error_class", "status", "key", "page", "error_message"])
+    bad = rows.select(wanted.names).filter(pc.is_valid(rows["error_class"]))
+    bad = pa.table([bad[field.name].cast(field.type) for field in wanted], schema=wanted)
     kinds = sorted(pc.value_counts(bad["error_class"]).to_pylist(), key=lambda k: (-k["counts"], k["values"]))
     found = []
     for kind in kinds:
@@ -182,8 +188,58 @@ def describe_run(run: dict) -> list[str]:
     return lines + _errors(run["errors"])
 
 
-def _of_run(table: pa.Table, run: str) -> pa.Table:
-    return table.filter(pc.equal(table["run"], run))
+def _shrink(rows: pa.Table) -> pa.Table:
+    """What the figures need of records: names and messages only where there is an error, fingerprints for the rest.
+
+    scan: half of the fingerprint of the key, uint64. photo, row: whole ones of the photo and of all of the row.
+    """
+    bad = pc.is_valid(rows["error_class"])
+    scan = fingerprints(rows, ROW[:1])
+    photo = scan + fingerprints(rows, ROW[1:2], 1)
+    columns = {
+        "scan": scan[:, 0],
+        "photo": pack(photo),
+        "row": pack(photo + fingerprints(rows, ROW[2:], 2)),
+        "key": pc.if_else(bad, rows["key"], None),
+        "error_message": pc.if_else(bad, rows["error_message"], None),
+        "pixels": pc.multiply(rows["width"].cast(pa.int64()), rows["height"].cast(pa.int64())),
+    }
+    kept = ("page", "run", "status", "error_class", "source_size", "attempt", "finished_at")
+    return pa.table(columns | {name: rows[name] for name in kept})
+
+
+def _compare(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """What the figures are counted from, each row once, and which rows a later one of their photo outdates.
+
+    The column ``scans`` is 1 in the first row that a run has of a scan. Only rows of scans that have several are
+    looked at, which are few.
+    """
+    while True:
+        among = shared(table["scan"].to_numpy())
+        rivals = table.select(["run", "scan", "photo", "row", "attempt", "finished_at"]).take(pa.array(among))
+        if not (copies := among[repeated(unpack(rivals["row"]))]).size:
+            break
+        kept = np.ones(table.num_rows, bool)
+        kept[copies] = False
+        table = table.filter(pa.array(kept))
+    old, first = np.zeros(table.num_rows, bool), np.ones(table.num_rows, np.int8)
+    old[among] = outdated(rivals, unpack(rivals["photo"]))
+    first[among] -= repeated(fingerprints(rivals, ("run", "scan")))
+    return table.select(FIGURES).append_column("scans", pa.array(first)), old
+
+
+def _by_run(table: pa.Table) -> dict[str, pa.Table]:
+    """The rows of each run, in their order."""
+    if not table.num_rows:
+        return {}
+    runs = pa.concat_arrays(table["run"].chunks)
+    codes = runs.indices.to_numpy()
+    if (codes[1:] < codes[:-1]).any():  # files lie in the folder of their run, so that this is rare
+        order = np.argsort(codes, kind="stable")
+        table, codes = table.take(pa.array(order)), codes[order]
+    found, starts, counts = np.unique(codes, return_index=True, return_counts=True)
+    names = runs.dictionary.take(pa.array(found)).to_pylist()
+    return {name: table.slice(start, count) for name, start, count in zip(names, starts, counts, strict=True)}
 
 
 def _next_step(runs: list[dict], totals: dict) -> dict:

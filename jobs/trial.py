@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from colorize_core.blocks import entries
 from colorize_core.plan import Plan
 from colorize_core.records import Record, Status
-from colorize_core.stages import Finish, Predict, Prepare, Task
+from colorize_core.stages import Colorize, Task
 from colorize_core.storage import Store
 from colorize_core.text import duration
-from colorize_core.workbench import Workbench
 
 SAMPLE = 6
 
@@ -18,17 +18,13 @@ SAMPLE = 6
 def try_out(plan: Plan, task: Task, model: str, workers: int) -> str:
     """Pixels and time that a plan would take, from scans drawn evenly from it."""
     task = replace(task, output=Store("memory://autochrome-dry-run"))
-    bench = Workbench(task)
-    prepare, finish, predict = (
-        Prepare(task, bench),
-        Finish(task, bench),
-        Predict(model, task.recipe.model_digest, "cpu"),
-    )
-    drawn = plan.todo[:: max(1, len(plan.todo) // SAMPLE)][:SAMPLE]
+    colorize = Colorize(task, model, "cpu")
+    every = max(1, len(plan.todo) // SAMPLE)
+    drawn = plan.todo.take(list(range(0, len(plan.todo), every)[:SAMPLE]))
     records: list[Record] = []
     began = time.perf_counter()
-    for entry, attempt in drawn:
-        records += [finish(predict([photo])[0]) for photo in prepare(entry, attempt)]
+    for entry, attempt in entries(drawn):
+        records += colorize(entry, attempt)
     scale = len(plan.todo) / len(drawn)
     seconds = (time.perf_counter() - began) * scale / workers
     pixels = sum((r.width or 0) * (r.height or 0) for r in records) * scale

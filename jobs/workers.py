@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import CDLL
 from dataclasses import dataclass
 
 OBJECT_STORE = 256 << 20  # bytes, on this machine; only keys, small pictures and records pass through it
@@ -51,6 +52,7 @@ def start_workers(
 def join_cluster() -> tuple[int, int]:
     """Join the cluster of RAY_ADDRESS; gives its CPUs and GPUs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # which jobs handle, and Ray would print
     import ray
 
     ray.init(logging_level=logging.ERROR, log_to_driver=False)
@@ -62,6 +64,10 @@ def local_gpus(device: str) -> int:
     """GPUs of this machine, unless the device asked for is the CPU."""
     if device == "cpu":
         return 0
+    try:
+        CDLL("libcuda.so.1")  # part of the driver: without it there is no need to wait a second for torch
+    except OSError:
+        return 0
     import torch
 
     return torch.cuda.device_count()
@@ -70,6 +76,7 @@ def local_gpus(device: str) -> int:
 def start_cluster(cpus: int, gpus: int, object_store: int = OBJECT_STORE) -> None:
     """Start Ray on this machine alone, as if it had so many CPUs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # which jobs handle, and Ray would print
     # The name says otherwise, but on every system this makes Ray's own daemons listen on loopback only.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

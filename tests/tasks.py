@@ -13,10 +13,9 @@ from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits
 from colorize_core.provenance import Label
 from colorize_core.recipe import Recipe
-from colorize_core.stages import Finish, Predict, Prepare, Task
+from colorize_core.stages import Colorize, Task
 from colorize_core.storage import Store
 from colorize_core.weights import DEFAULT, find
-from colorize_core.workbench import Workbench
 
 GB = 1 << 30
 JPEG, USUAL = Encoding(), Limits()
@@ -54,18 +53,12 @@ def write_archive(folder: Path) -> list[str]:
 
 
 def colorize_here(task: Task, keys: list[str] | None = None) -> dict:
-    """Run the three stages in this process; gives the records by (key, page)."""
-    bench = Workbench(task)
-    prepare, finish, predict = (
-        Prepare(task, bench),
-        Finish(task, bench),
-        Predict(task.recipe.model, task.recipe.model_digest, "cpu"),
-    )
+    """Take scans through all steps in this process; gives the records by (key, page)."""
+    colorize = Colorize(task, DEFAULT, "cpu")
     records = {}
     for entry in task.source.list():
         if keys is None or entry.key in keys:
-            for photo in prepare(entry, 1):
-                record = finish(predict([photo])[0])
+            for record in colorize(entry, 1):
                 records[record.key, record.page] = record
-    bench.sandbox.close()
+    colorize.bench.sandbox.close()
     return records

@@ -15,10 +15,9 @@ import pytest
 from command import ROOT, digests, ledger, run_job, start_job
 from tasks import make_task
 
-from colorize_core.plan import Plan
 from colorize_core.stages import InFlight, start
 from colorize_core.storage import Entry
-from jobs.pipeline import ENTRY, block_name, blocks, entries, pack, unpack
+from jobs.pipeline import pack, unpack
 
 CLUSTER = """
 import sys, time
@@ -112,22 +111,6 @@ def test_a_pipeline_without_progress_fails_loudly(photographs, tmp_path):
     run = run_job(photographs, tmp_path / "out", "--stall-timeout", "12", "--workers", "1", env={"PYTHONPATH": path})
     assert run.returncode == 1, run.stdout + run.stderr
     assert "the job failed after 0 scans" in run.stderr and "continue with: python -m jobs.colorize" in run.stderr
-
-
-def plan_of(count: int) -> Plan:
-    return Plan(count, 0, [(Entry(f"{i}.jpg", i * 1000, "e"), 1) for i in range(count)])
-
-
-@pytest.mark.parametrize(("count", "workers"), [(1, 2), (5, 2), (400, 2), (10_000, 64)])
-def test_blocks_hold_every_scan_once_and_weigh_alike(count, workers):
-    made = blocks(plan_of(count), workers)
-    keys = [entry.key for block in made for entry, _ in entries(block)]
-    assert len(keys) == len(set(keys)) == count
-    assert max(len(block) for block in made) <= 32 and all(block.schema == ENTRY for block in made)
-    if count >= 400:
-        weights = [sum(block["size"].to_pylist()) for block in made]
-        assert max(weights) < 1.3 * min(weights)
-    assert len({block_name(block) for block in made}) == len(made)
 
 
 def test_photos_in_flight_survive_the_journey(tmp_path):

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from colorize_core.plan import ManifestError, history, make_plan, read_manifest, retry_plan
+from colorize_core.keys import readable
+from colorize_core.plan import TODO, ManifestError, history, make_plan, read_manifest, retry_plan
 from colorize_core.records import Record, Status, write_records
 from colorize_core.storage import Entry, Store
 
@@ -39,7 +43,16 @@ def record(
 
 def planned(source, output, recipe="r", **options) -> set[str]:
     plan = make_plan(source.list(), history(output, recipe), **options)
-    return {entry.key for entry, _ in plan.todo}
+    return attempts(plan).keys()
+
+
+def attempts(plan) -> dict[str, int]:
+    assert plan.todo.schema.equals(TODO)
+    return {os.fsdecode(row["key"]): row["attempt"] for row in plan.todo.to_pylist()}
+
+
+def etags(plan) -> dict[str, str]:
+    return {os.fsdecode(row["key"]): row["etag"] for row in plan.todo.to_pylist()}
 
 
 def test_the_first_run_does_everything(source, output):
@@ -76,8 +89,38 @@ def test_a_file_is_done_when_every_page_is(source, output):
 def test_attempts_are_counted(source, output):
     write_records(output, "run0", [record(source.stat("a.jpg"), Status.FAILED, minute=2)])
     plan = make_plan(source.list(), history(output, "r"))
-    assert {entry.key: attempt for entry, attempt in plan.todo}["a.jpg"] == 4
-    assert {entry.key: attempt for entry, attempt in plan.todo}["b.tif"] == 1
+    assert attempts(plan) == {"a.jpg": 4, "b.tif": 1, "box 1/c.png": 1, "notes.txt": 1}
+    assert plan.bytes == sum(entry.size for entry in source.list())
+
+
+def test_a_limit_ends_the_listing(source, output):
+    entries = [Entry(f"{i:05}.jpg", i, "e") for i in range(40_000)]
+    write_records(output, "run0", [record(entry, Status.COLORIZED) for entry in entries[:100]])
+    plan = make_plan(iter(entries), history(output, "r"), limit=17_000)
+    assert (plan.listed, plan.already_done, len(plan.todo)) == (17_100, 100, 17_000)
+    assert plan.todo["key"][-1].as_py() == b"17099.jpg" and plan.bytes == sum(range(100, 17_100))
+    plan = make_plan(iter(entries), history(output, "r"), force=True)
+    assert (plan.listed, plan.already_done, len(plan.todo)) == (40_000, 0, 40_000)
+    assert plan.todo["attempt"].to_pylist() == [2] * 100 + [1] * 39_900
+
+
+def test_names_that_are_no_text(source, output, tmp_path):
+    name = b"caf\xe9 \xff.jpg"
+    (tmp_path / "in" / os.fsdecode(name)).write_bytes(b"scan")
+    plan = make_plan(source.list(), history(output, "r"), include=["caf*"])
+    assert plan.todo["key"].to_pylist() == [name]
+    entry = source.stat(os.fsdecode(name))
+    write_records(output, "run0", [record(replace(entry, key=readable(entry.key)), Status.COLORIZED)])
+    assert os.fsdecode(name) not in planned(source, output)
+
+
+def test_half_a_fingerprint_in_common_hides_no_scan(source, output):
+    entries = list(source.list())
+    write_records(output, "run0", [record(entry, Status.COLORIZED) for entry in entries])
+    past = history(output, "r")
+    changed = replace(past, scans=past.scans + np.array([0, 1], np.uint64))
+    assert len(make_plan(entries, past).todo) == 0
+    assert len(make_plan(entries, changed).todo) == len(entries)
 
 
 def test_patterns_and_limit(source, output):
@@ -93,11 +136,11 @@ def test_retry_takes_failed_and_rejected_at_their_present_version(source, output
     )
     (tmp_path / "in" / "b.tif").write_bytes(b"mended")
     plan = retry_plan(source, history(output, "r"))
-    assert {entry.key for entry, _ in plan.todo} == {"b.tif", "notes.txt"}
-    assert {entry.key: entry.etag for entry, _ in plan.todo}["b.tif"] == source.stat("b.tif").etag != b.etag
+    assert attempts(plan) == {"b.tif": 2, "notes.txt": 2}
+    assert etags(plan)["b.tif"] == source.stat("b.tif").etag != b.etag
     (tmp_path / "in" / "b.tif").unlink()
-    gone = {entry.key: entry for entry, _ in retry_plan(source, history(output, "r")).todo}["b.tif"]
-    assert gone.size == 0 and gone.etag == ""
+    plan = retry_plan(source, history(output, "r"))
+    assert etags(plan)["b.tif"] == "" and plan.bytes == notes.size
 
 
 def test_manifests(source, tmp_path):
@@ -113,6 +156,20 @@ def test_manifests(source, tmp_path):
     }
     pq.write_table(pa.table(columns), parquet)
     assert {e.key: e for e in read_manifest(str(parquet), source)} == wanted
+
+
+def test_the_names_of_a_manifest_stay_as_they_are(source, tmp_path):
+    rows = [f"{i:04},{i},{i:032}" for i in range(20_000)] + ["box 1/a.jpg,7,d41d8cd98f00b204e9800998ecf8427e"]
+    (tmp_path / "m.csv").write_text("key,size,etag\n" + "\n".join(rows) + "\n")
+    entries = list(read_manifest(str(tmp_path / "m.csv"), source))
+    assert entries[12] == Entry("0012", 12, f"{12:032}")
+    assert entries[-1] == Entry("box 1/a.jpg", 7, "d41d8cd98f00b204e9800998ecf8427e")
+
+
+def test_what_a_manifest_leaves_out_is_asked_of_the_store(source, tmp_path):
+    (tmp_path / "m.csv").write_text("key,size,etag\na.jpg,,\nb.tif,1,e\ngone.jpg,,\n")
+    found = list(read_manifest(str(tmp_path / "m.csv"), source))
+    assert found == [source.stat("a.jpg"), source.stat("b.tif"), Entry("gone.jpg", 0, "")]
 
 
 def test_a_manifest_without_keys_is_named(source, tmp_path):

@@ -3,6 +3,9 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,8 +20,20 @@ from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits, open_photo
 from colorize_core.records import write_records
 from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
-from colorize_core.stages import Finish, InFlight, Predict, Prepare, Task, output_key, start, verdict
-from colorize_core.storage import Entry
+from colorize_core.stages import (
+    Colorize,
+    Fetch,
+    Finish,
+    InFlight,
+    Predict,
+    Prepare,
+    Put,
+    Task,
+    output_key,
+    start,
+    verdict,
+)
+from colorize_core.storage import Entry, Store
 from colorize_core.weights import ModelError, find
 from colorize_core.workbench import Workbench
 
@@ -31,7 +46,7 @@ def archive(tmp_path_factory):
 
 
 def predict(task: Task) -> Predict:
-    return Predict(task.recipe.model, task.recipe.model_digest, "cpu")
+    return Predict(task.recipe.model, task.recipe, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -118,24 +133,28 @@ def test_same_photo_same_recipe_same_bytes(archive, done, tmp_path):
 def test_split_stages_give_the_same_bytes(archive, done, tmp_path):
     _, first = done
     task = make_task(archive, tmp_path)
-    photos = [photo for entry in task.source.list() for photo in Prepare(task)(entry, 1)]
+    here, there = Workbench(task), Workbench(task)
+    prepare, finish, put = Prepare(task, here), Finish(task, there), Put(task)
+    photos = [prepare(photo) for entry in task.source.list() for photo in Fetch(task, here)(entry, 1)]
     for photo in photos:
         photo.path = None  # prepared elsewhere
-    finish = Finish(task)
-    for record in map(finish, predict(task)(photos)):
+    for record in (put(finish(photo)) for photo in predict(task)(photos)):
         assert record.output_sha256 == first[record.key, record.page].output_sha256
         assert record.status == first[record.key, record.page].status
-    assert not list(finish.bench.scratch.iterdir())
+    assert not list(here.scratch.iterdir()) and not list(there.scratch.iterdir())
+    here.sandbox.close(), there.sandbox.close()
 
 
 def test_a_scan_that_changes_between_the_stages_fails_and_is_not_colored(archive, tmp_path):
     folder = tmp_path / "in"
     write_archive(folder)
     task = make_task(folder, tmp_path / "out")
-    (photo,) = Prepare(task)(task.source.stat("box 1/portrait.jpg"), 1)
+    bench = Workbench(task)
+    (photo,) = map(Prepare(task, bench), Fetch(task, bench)(task.source.stat("box 1/portrait.jpg"), 1))
     photo.path = None
     (folder / "box 1" / "portrait.jpg").write_bytes((folder / "color.jpg").read_bytes())
-    record = Finish(task)(predict(task)([photo])[0])
+    record = Put(task)(Finish(task, bench)(predict(task)([photo])[0]))
+    bench.sandbox.close()
     assert record.status == "failed" and record.output_key is None
     assert not list((tmp_path / "out").rglob("*.jpg"))
 
@@ -150,8 +169,10 @@ def test_limits_reject_before_work(archive, tmp_path):
 
 def test_a_scan_that_vanished_has_failed(archive, tmp_path):
     task = make_task(archive, tmp_path)
-    (photo,) = Prepare(task)(Entry("gone.jpg", 10, "x"), 3)
-    assert photo.lightness is None
+    bench = Workbench(task)
+    (photo,) = Fetch(task, bench)(Entry("gone.jpg", 10, "x"), 3)
+    bench.sandbox.close()
+    assert photo.path is None
     assert (photo.record.status, photo.record.attempt) == ("failed", 3)
 
 
@@ -159,7 +180,7 @@ def test_a_decoder_that_dies_costs_one_photo(archive, tmp_path):
     task = make_task(archive, tmp_path)
     bench = Workbench(task)
     os.kill(bench.sandbox._process.pid, signal.SIGKILL)  # before the photo: the second try saves it
-    (photo,) = Prepare(task, bench)(task.source.stat("rocket.tif"), 1)
+    (photo,) = map(Prepare(task, bench), Fetch(task, bench)(task.source.stat("rocket.tif"), 1))
     assert photo.lightness is not None
     bench.sandbox.close()
 
@@ -206,14 +227,49 @@ def test_color_does_not_depend_on_neighbors():
         assert ab.shape == (192, 192, 2) and np.abs(ab).max() < 130
 
 
+def test_threads_that_share_a_worker_give_the_same_bytes(archive, done, tmp_path):
+    _, first = done
+    task = make_task(archive, tmp_path)
+    colorize = Colorize(task, task.recipe.model, "cpu")
+    with ThreadPoolExecutor(4) as threads:
+        scans = list(threads.map(lambda entry: list(colorize(entry, 1)), task.source.list()))
+    assert not list(colorize.bench.scratch.iterdir())
+    colorize.bench.sandbox.close()
+    records = {(record.key, record.page): record for scan in scans for record in scan}
+    assert {photo: (r.status, r.output_sha256) for photo, r in records.items()} == {
+        photo: (r.status, r.output_sha256) for photo, r in first.items()
+    }
+
+
+class SlowStore(Store):
+    """Each derivative takes a second to store."""
+
+    def put(self, *arguments, **named):
+        time.sleep(1)
+        super().put(*arguments, **named)
+
+
+def test_one_scan_is_worked_on_while_others_are_stored(archive, tmp_path):
+    task = replace(make_task(archive, tmp_path), output=SlowStore(str(tmp_path)))
+    colorize = Colorize(task, task.recipe.model, "cpu")
+    scan = task.source.stat("box 1/portrait.jpg")
+    list(colorize(scan, 1))
+    with ThreadPoolExecutor(4) as threads:
+        began = time.monotonic()
+        list(threads.map(lambda attempt: list(colorize(scan, attempt)), range(4)))
+    assert time.monotonic() - began < 3  # one after the other they would need 4 seconds for storing alone
+    colorize.bench.sandbox.close()
+
+
 def test_settled_photos_pass_through_predict():
     settled = InFlight(start(make_task("/", "memory://x"), Entry("a", 1, "e"), 0, 1))
     assert predict(make_task("/", "memory://x"))([settled])[0].ab is None
 
 
 def test_other_weights_than_the_job_s_are_refused():
+    recipe = replace(make_task("/", "memory://x").recipe, model_digest="0" * 64)
     with pytest.raises(ModelError, match="differs from the job's"):
-        Predict("autochrome", "0" * 64, "cpu")
+        Predict("autochrome", recipe, "cpu")
 
 
 def test_a_name_that_is_no_text_is_rejected_by_name(archive, tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from colorize_core.storage import Store
@@ -17,9 +19,11 @@ def output(tmp_path):
 
 def work_through(output: Store, deadly: str | None) -> list[str]:
     """A worker's pass over a block; dies where a worker would."""
-    suspects = Suspects(output, "run", "block")
+    turn = threading.Lock()
+    suspects = Suspects(output, "run", "block", alone=turn)
 
     def work(photo: str) -> list[str]:
+        assert turn.locked() == suspects.careful
         if photo == deadly:
             raise Death
         return [photo]

@@ -15,6 +15,7 @@ from colorize_core.storage import StorageError, Store
 
 FOLDER = Path(__file__).parent
 DEFAULT = "autochrome"
+HALVED = frozenset({"autochrome"})  # architectures whose colors are known to stay when computed in half precision
 
 
 class ModelError(Exception):

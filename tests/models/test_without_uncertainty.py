@@ -8,7 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from colorize_core.colorizer import Colorizer
+from colorize_core.derivative import Encoding
 from colorize_core.models import build
+from colorize_core.provenance import Label
+from colorize_core.recipe import Recipe
 from colorize_core.records import Record, Status
 from colorize_core.stages import InFlight, Predict
 from colorize_core.weights import find
@@ -30,7 +33,8 @@ def test_their_uncertainty_is_none(model):
 
 def test_a_record_holds_none(model):
     record = Record("a.png", 0, "/a.png", 1, "", "", Status.FAILED, "run")
+    recipe = Recipe(model.name, model.digest, model.side, Encoding(), False, Label())
     photo = InFlight(record, lightness=np.full((32, 64), 50, np.float32))
-    (done,) = Predict(str(model.path), model.digest, "cpu")([photo])
+    (done,) = Predict(str(model.path), recipe, "cpu")([photo])
     assert done.ab.shape == (32, 64, 2)
     assert done.record.uncertainty is None and done.record.ms_predict > 0
