@@ -211,7 +211,7 @@ def _write_jpeg(path: Path, picture: _Picture, encoding: Encoding, metadata: Met
                 outcolorspace="YCBCR",
                 subsampling=encoding.subsampling,
             )
-            tables, frame, scan = _parts(piece)
+            tables, frame, scan = _parts(bytes(piece))
             if number == 0:
                 frame = frame[:5] + struct.pack(">HH", picture.height, picture.width) + frame[9:]
                 file.write(b"\xff\xd8" + b"".join(_markers(metadata)) + tables + frame)
