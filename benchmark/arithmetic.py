@@ -45,17 +45,17 @@ def scans(folder: str) -> list[Path]:
 
 
 def read(path: Path) -> np.ndarray:
-    """A picture as (H, W, 3) uint8, or float32 in 0..1 where it has 16 bits."""
+    """A picture as (H, W, 3) float32 in 0..1."""
     with Image.open(path) as image:
         if image.mode.startswith("I;16"):
             gray = img_as_float32(np.asarray(image))
             return np.stack([gray] * 3, -1)
-        return np.asarray(image.convert("RGB"))
+        return img_as_float32(np.asarray(image.convert("RGB")))
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
     """L in 0..100, (H, W) float32."""
-    return rgb2lab(img_as_float32(rgb))[..., 0]
+    return rgb2lab(rgb)[..., 0]
 
 
 def shrink(rgb: np.ndarray, side: int) -> torch.Tensor:

@@ -38,6 +38,7 @@ class Colorize:
             key = Path(path).relative_to(self.source).as_posix()
             entry = worklog.Entry(key, time.time())
             try:
+                rgb = self.arithmetic.img_as_float32(rgb)
                 ab = self.arithmetic.predict(self.network, self.arithmetic.shrink(rgb, self.side))
                 color = self.arithmetic.recombine(self.arithmetic.lightness(rgb), ab)
                 self.arithmetic.save(color, self.output / f"{key}.jpg")

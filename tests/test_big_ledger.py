@@ -20,12 +20,13 @@ from jobs.status import summarize
 
 SCANS = 1_000_000
 PLAN = f"""
-import resource, sys
+import re, sys
 from colorize_core.plan import history, make_plan, read_manifest
 from colorize_core.storage import Store
 output, source = Store(sys.argv[1]), Store(sys.argv[2])
 plan = make_plan(read_manifest(sys.argv[1] + "/manifest.parquet", source), history(output, "{big_ledger.RECIPE}"))
-print(plan.listed, plan.already_done, len(plan.todo), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(plan.listed, plan.already_done, len(plan.todo))
+print(re.search("VmHWM: *(.*) kB", open("/proc/self/status").read())[1])  # ru_maxrss is the parent's where that is more
 """
 
 

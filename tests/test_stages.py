@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tasks import colorize_here, make_task, write_archive
 
+from colorize_core import workbench
 from colorize_core.colorizer import Colorizer
 from colorize_core.derivative import Encoding
 from colorize_core.photo import Limits, open_photo
@@ -227,13 +229,29 @@ def test_color_does_not_depend_on_neighbors():
         assert ab.shape == (192, 192, 2) and np.abs(ab).max() < 130
 
 
-def test_threads_that_share_a_worker_give_the_same_bytes(archive, done, tmp_path):
+@pytest.mark.parametrize("giant", [workbench.GIANT, 1])
+def test_threads_that_share_a_worker_give_the_same_bytes(archive, done, tmp_path, monkeypatch, giant):
+    """Of giants, there is one local copy at a time; and whoever wants to be alone is, and holds up nobody for good."""
+    monkeypatch.setattr(workbench, "GIANT", giant)
     _, first = done
     task = make_task(archive, tmp_path)
     colorize = Colorize(task, task.recipe.model, "cpu")
+    copy, others = colorize.bench.copy, []
+
+    def counted(entry, path):
+        others.append(len(list(colorize.bench.scratch.iterdir())))
+        return copy(entry, path)
+
+    def work(entry):
+        with colorize.bench.alone() if entry.key == "rocket.tif" else nullcontext():
+            return list(colorize(entry, 1))
+
+    monkeypatch.setattr(colorize.bench, "copy", counted)
+
     with ThreadPoolExecutor(4) as threads:
-        scans = list(threads.map(lambda entry: list(colorize(entry, 1)), task.source.list()))
-    assert not list(colorize.bench.scratch.iterdir())
+        scans = list(threads.map(work, task.source.list()))
+    assert not list(colorize.bench.scratch.iterdir()) and len(others) == len(scans)
+    assert giant > 1 or not any(others)
     colorize.bench.sandbox.close()
     records = {(record.key, record.page): record for scan in scans for record in scan}
     assert {photo: (r.status, r.output_sha256) for photo, r in records.items()} == {
