@@ -26,6 +26,7 @@ SHOWN_RUNS = 5
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
+    pa.set_memory_pool(pa.system_memory_pool())  # the default one gives memory back and asks for it again, file by file
     try:
         store = Store(args.output)
         summary = summarize(store, datetime.now(UTC))
