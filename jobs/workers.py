@@ -52,7 +52,6 @@ def start_workers(
 def join_cluster() -> tuple[int, int]:
     """Join the cluster of RAY_ADDRESS; gives its CPUs and GPUs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # which jobs handle, and Ray would print
     import ray
 
     ray.init(logging_level=logging.ERROR, log_to_driver=False)
@@ -76,7 +75,6 @@ def local_gpus(device: str) -> int:
 def start_cluster(cpus: int, gpus: int, object_store: int = OBJECT_STORE) -> None:
     """Start Ray on this machine alone, as if it had so many CPUs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # which jobs handle, and Ray would print
     # The name says otherwise, but on every system this makes Ray's own daemons listen on loopback only.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -115,6 +115,7 @@ def test_impossible_wishes_are_refused_in_a_sentence(archive, tmp_path, capsys):
         ([archive, out, "--model", "nonesuch"], "no weights at"),
         ([archive, out, "--manifest", tmp_path / "none.csv"], "none.csv"),
         ([archive, out, "--autoscaling", "--workers", "9"], "only a cluster"),
+        ([archive, out, "--model", "linear", "--precision", "bfloat16"], "linear's colors in bfloat16"),
     ]:
         code, error = said(capsys, *arguments)
         assert code == 2 and error.startswith("cannot start: ") and sentence in error, (arguments, error)
