@@ -6,26 +6,14 @@ import io
 from typing import Any
 
 from benchmark.stages import STAGES
+from colorize_core.training.curves import STYLE
 
 COLORS = {
     "fetch": "#9ecae1", "header": "#c7c7c7", "decode": "#4a90c4", "prepare": "#1f5fa8", "predict": "#e08214",
     "compose": "#5aae61", "encode": "#1b7837", "put": "#a6dba0",
 }  # fmt: skip
-WAITING, ALTERNATIVE, INK = "#d9d9d9", "#8a8a8a", "#333333"
-STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
-    "font.size": 10.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#999999",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11.5,
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+WAITING, ALTERNATIVE = "#d9d9d9", "#8a8a8a"
+LOOK = STYLE | {"axes.grid": False, "axes.axisbelow": True}
 
 
 def draw(result: dict[str, Any]) -> bytes:
@@ -34,7 +22,7 @@ def draw(result: dict[str, Any]) -> bytes:
     from matplotlib.figure import Figure
 
     cores, job, others = result["machine"]["cores"], result["job"], result["alternatives"]
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(LOOK):
         figure = Figure(figsize=(10, 3.6 + 0.75 * len(others)), dpi=150, layout="constrained")
         heights = [2.2] + ([0.6 + 0.8 * len(others)] if others else [])
         above, *below = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]

@@ -49,9 +49,6 @@ def _out(kind: Any, dimensions: int) -> types.Array:
     return types.Array(kind, dimensions, "C")
 
 
-_FLOATS = _out(float32, 1)
-
-
 @loop
 def _blend(rows, weights, out):
     first, second, third, fourth = weights[0], weights[1], weights[2], weights[3]

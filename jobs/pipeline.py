@@ -31,7 +31,7 @@ from jobs.workers import Workers, memory_here
 BLOCK = 32  # photos that are redone when their worker dies, and that share a file of records
 CHAPTER = 10_000  # blocks that Ray Data is given at a time: it keeps a note of each
 BATCH = 16  # photos on the accelerator at once
-AT_ONCE = 3
+AT_ONCE = 3  # blocks in the hands of a CPU worker: while one is worked on, the others fetch and store
 IN_FLIGHT = pa.schema(
     [
         *SCHEMA,
