@@ -26,7 +26,7 @@ demo: .venv/installed-demo ## colorize a small archive of real photographs and b
 train-demo: .venv/installed-demo,crawl,train ## crawl a tiny gallery, cluster, train on it, evaluate, colorize: every verb once
 	$(RUN) -m demo.train build/train-demo
 
-test: .venv/installed-test ## run the whole test suite
+test: .venv/installed-test .venv/installed-iiif-validator ## run the whole test suite
 	$(RUN) -m pytest -q -n 2 --dist loadfile --durations=10
 
 faults: .venv/installed-test ## kill, freeze and starve a cluster at work, 1,000 photographs at a time; most of an hour
@@ -51,6 +51,11 @@ clean: ## remove what the targets made, .venv included
 # Keyed on pyproject.toml: installs again only when the requirements change.
 .venv/installed-%: pyproject.toml | .venv/bin/python
 	$(RUN) -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+# With its requirements it would bring an older Pillow; what else it needs comes with moto.
+.venv/installed-iiif-validator: | .venv/installed-test
+	$(RUN) -m pip install --quiet --no-deps iiif-prezi3==3.1.1
 	@touch $@
 
 .venv/bin/python:

@@ -16,7 +16,8 @@ from skimage.color import lab2rgb, rgb2lab
 from skimage.util import img_as_float32
 
 from colorize_core.colorizer import Colorizer
-from colorize_core.shrink import input_size
+from colorize_core.ensemble import Ensemble
+from colorize_core.inputs import Input
 from colorize_core.weights import DEFAULT, find
 
 CORES = len(os.sched_getaffinity(0))
@@ -27,8 +28,8 @@ warnings.filterwarnings("ignore", message=".*negative Z values.*")
 def load_network(*threads: int) -> tuple[torch.nn.Module, int]:
     """The default model and the side of its input. Of the numbers of threads given, the fastest here is set."""
     model = find(DEFAULT)
-    network = Colorizer(model).network
-    picture = torch.zeros(1, 1, model.side, model.side)
+    (network,), side = Colorizer(Ensemble((model,))).networks, model.input.side
+    picture = torch.zeros(1, 1, side, side)
     seconds = {}
     for count in threads:
         torch.set_num_threads(count)
@@ -37,7 +38,7 @@ def load_network(*threads: int) -> tuple[torch.nn.Module, int]:
         predict(network, picture)
         seconds[count] = time.perf_counter() - began
     torch.set_num_threads(min(threads, key=lambda count: seconds[count]))
-    return network, model.side
+    return network, side
 
 
 def scans(folder: str) -> list[Path]:
@@ -61,7 +62,7 @@ def lightness(rgb: np.ndarray) -> np.ndarray:
 def shrink(rgb: np.ndarray, side: int) -> torch.Tensor:
     """The model's input, (1, 1, h, w): the lightness of a small copy."""
     height, width = rgb.shape[:2]
-    small = cv2.resize(rgb, input_size(width, height, side), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(rgb, Input(side).size(width, height), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(lightness(small))[None, None]
 
 

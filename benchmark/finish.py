@@ -14,26 +14,27 @@ from pathlib import Path
 from colorize_core.colorizer import Colorizer
 from colorize_core.darkroom import Darkroom
 from colorize_core.derivative import Encoding
+from colorize_core.ensemble import Ensemble
 from colorize_core.photo import Limits
 from colorize_core.provenance import Label
-from colorize_core.weights import DEFAULT, find
+from colorize_core.weights import DEFAULT
 
 REPEATS = 7
 
 
 def main() -> None:
-    path, model = Path(sys.argv[1]), find(DEFAULT)
-    room, colorizer = Darkroom(Limits()), Colorizer(model)
+    path = Path(sys.argv[1])
+    room, colorizer = Darkroom(Limits()), Colorizer(Ensemble.find(DEFAULT))
     finish, whole = [], []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(REPEATS):
             room.close()
             began = time.process_time()
-            negative = room.prepare(path, 0, model.side)
+            negative = room.prepare(path, 0, colorizer.views)
             decoded = time.process_time()
-            ab, _ = colorizer.predict([negative.lightness])[0]
+            ab = colorizer.predict([negative.lightness])[0].ab
             predicted = time.process_time()
-            room.finish(path, 0, ab, Encoding(), Label(), path.name, "0" * 64, Path(folder, "print"))
+            room.finish(path, 0, ab, None, False, Encoding(), Label(), path.name, "0" * 64, Path(folder, "print"))
             ended = time.process_time()
             finish.append(1000 * (ended - predicted))
             whole.append(1000 * (ended - predicted + decoded - began))

@@ -25,11 +25,12 @@ from colorize_core.color import Tone
 from colorize_core.colorizer import Colorizer
 from colorize_core.compose import Composition
 from colorize_core.derivative import Encoding
+from colorize_core.ensemble import Ensemble
 from colorize_core.photo import Header, Limits, Rejected
 from colorize_core.provenance import Label
 from colorize_core.stages import output_key
 from colorize_core.storage import Entry, Store
-from colorize_core.weights import DEFAULT, find
+from colorize_core.weights import DEFAULT
 
 STAGES = {  # each with what is in it
     "fetch": "copy the scan from storage, with its checksum",
@@ -48,8 +49,8 @@ class Bench:
 
     def __init__(self, source: Store, output: Store):
         self.source, self.output = source, output
-        model = find(DEFAULT)
-        self.side, self.colorizer = model.side, Colorizer(model)  # on one thread
+        model = Ensemble.find(DEFAULT)
+        self.colorizer = Colorizer(model)  # on one thread
         self.label = Label(version=f"{model.name} sha256:{model.digest}")
         self.room = darkroom.Darkroom(Limits())
 
@@ -64,13 +65,13 @@ class Bench:
                 with watch.timing("header"):
                     header = self.room.inspect(path)
                 with watch.timing("prepare"):
-                    negative = self.room.prepare(path, 0, self.side)
+                    negative = self.room.prepare(path, 0, self.colorizer.views)
                 if negative.tone is Tone.COLOR:
                     return None
                 with watch.timing("predict"):
-                    ab, _ = self.colorizer.predict([negative.lightness])[0]
+                    ab = self.colorizer.predict([negative.lightness])[0].ab
                 with watch.timing("encode"):
-                    made = self.room.finish(path, 0, ab, Encoding(), self.label, entry.key, sha256, target)
+                    made = self.room.finish(path, 0, ab, None, False, Encoding(), self.label, entry.key, sha256, target)
                 with watch.timing("put"):
                     self.output.put(output_key(entry.key, 0, made.format), target, "image/jpeg")
         except Rejected:

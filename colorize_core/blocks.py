@@ -44,10 +44,10 @@ def take(table: pa.Table, rows: np.ndarray) -> pa.Table:
     return pa.Table.from_batches(gathered, table.schema).combine_chunks().take(pa.array(order))
 
 
-def entries(block: pa.Table) -> Iterator[tuple[Entry, int]]:
-    """The scans of a block, and the number of the attempt to come."""
+def entries(block: pa.Table) -> Iterator[tuple[Entry, int, str | None]]:
+    """The scans of a block, the number of the attempt to come, and the text of their hints, None without."""
     for row in block.to_pylist():
-        yield Entry(os.fsdecode(row["key"]), row["size"], row["etag"]), row["attempt"]
+        yield Entry(os.fsdecode(row["key"]), row["size"], row["etag"]), row["attempt"], row["hints"]
 
 
 def block_name(block: pa.Table) -> str:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from colorize_core import color, kernels
+from colorize_core.hints import Hints
 from colorize_core.photo import Photo
 from colorize_core.raster import strip_rows
 
@@ -48,15 +49,18 @@ class Composition:
 
     ``ab`` is (h, w, 2) float32 in Lab units, covering the whole photo. ``depth`` is 8 or 16 bits per channel. Where a
     color leaves sRGB, its chroma is reduced at constant lightness and hue. ValueError for an ab beyond any color.
+
+    Pixels with a hint, of ``hints`` for this page, have the hint's a and b instead, to what ``depth`` can tell.
     """
 
-    def __init__(self, photo: Photo, ab: np.ndarray, depth: int):
+    def __init__(self, photo: Photo, ab: np.ndarray, depth: int, hints: Hints | None = None):
         if not np.abs(ab).max(initial=0) < LARGEST:  # nor for what is not a number
             raise ValueError("the model's colors are not colors: its weights or its input are broken")
         self.photo, self.depth = photo, depth
         self.mapped = 0
         self._ab = ab
         self._sums = np.zeros(5)
+        self._squares = [] if hints is None else hints.squares(photo.width, photo.height)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """(rows, W, 3) uint8 or uint16 strips, top to bottom."""
@@ -76,11 +80,27 @@ class Composition:
             part = slice(top, min(top + rows, height))
             out = np.empty((part.stop - top, width * 3), np.uint8 if self.depth == 8 else np.uint16)
             self.mapped += compose(
-                codes[part], f, y, a, b, index[part], weights[part], matrix, color.gamut_chroma(),
-                srgb_curve(self.depth), out,
+                codes[part], f, y, *self._painted(part, a, b, index[part], weights[part]), matrix,
+                color.gamut_chroma(), srgb_curve(self.depth), out,
             )  # fmt: skip
             kernels.add_opponents(out, self._sums)
             yield out.reshape(len(out), width, 3)
+
+    def _painted(self, part: slice, a: np.ndarray, b: np.ndarray, index: np.ndarray, weights: np.ndarray) -> tuple:
+        """What ``kernels`` take for a strip: a and b, (h, W), and of which of their rows each of its own is made.
+
+        Where hints are in the strip, its rows are made here, the squares of the hints are laid over them, and each
+        then comes from itself.
+        """
+        squares = [square for square in self._squares if square.top < part.stop and square.bottom > part.start]
+        if not squares:
+            return a, b, index, weights
+        a, b = (sum(weights[:, tap, None] * plane[index[:, tap]] for tap in range(4)) for plane in (a, b))
+        for square in squares:
+            rows = slice(max(square.top - part.start, 0), square.bottom - part.start)
+            a[rows, square.left : square.right], b[rows, square.left : square.right] = square.a, square.b
+        own = np.repeat(np.arange(len(index), dtype=np.int32)[:, None], 4, 1)
+        return a, b, own, np.tile(np.array([1, 0, 0, 0], np.float32), (len(index), 1))
 
     @property
     def gamut_mapped(self) -> float:

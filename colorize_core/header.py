@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Rejected(Exception):
     """A scan that cannot be colorized, and never will be as it is: the message says what to do about it.
 
-    ``error_class`` is one of ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated``, ``corrupt``.
+    ``error_class`` is one of ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated``, ``corrupt``,
+    ``bad_name``, ``bad_hints``.
     """
 
     def __init__(self, error_class: str, message: str):

@@ -1,4 +1,4 @@
-"""What a darkroom hands to the model. Whoever receives one need not load the image libraries."""
+"""What a darkroom hands to the models. Whoever receives one need not load the image libraries."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from colorize_core.header import Header
 
 @dataclass(frozen=True)
 class Negative:
-    """A photo ready for the model: its facts, its tone and its lightness, (h, w) float32 in 0..100."""
+    """A photo ready for the models: its facts, its tone, and its lightness in 0..100 at the size of each view.
+
+    lightness: (h, w) float32 for each.
+    """
 
     header: Header
     width: int
     height: int
     tone: Tone
-    lightness: np.ndarray
+    lightness: tuple[np.ndarray, ...]

@@ -72,7 +72,9 @@ class Record:
     model: str | None = nullable(pa.string(), "name of the model")
     model_digest: str | None = nullable(pa.string(), "SHA-256 of the weights file")
     colorfulness: float | None = nullable(pa.float64(), "Hasler-Suesstrunk colorfulness of the result, gray is 0")
+    hints: str | None = nullable(pa.string(), "SHA-256 of the color hints that were followed; null without")
     uncertainty: float | None = nullable(pa.float64(), "mean uncertainty of the model, 0 sure to 1 no idea")
+    uncertainty_key: str | None = nullable(pa.string(), "path under the output root of a map of that, where asked for")
     gamut_mapped: float | None = nullable(pa.float64(), "share of pixels whose chroma was reduced to fit sRGB, 0 to 1")
     ms_fetch: float | None = nullable(pa.float64(), "milliseconds reading the scan from storage")
     ms_prepare: float | None = nullable(pa.float64(), "milliseconds checking, decoding and scaling down")
@@ -84,6 +86,7 @@ class Record:
     )
     host: str | None = nullable(pa.string(), "machine that did the work")
     finished_at: datetime | None = nullable(pa.timestamp("ms", tz="UTC"), "when the photo reached its state")
+    premis: str | None = nullable(pa.string(), "the attempt as a PREMIS 3 event, in JSON")
 
     @property
     def identity(self) -> tuple[str, int, str, str]:

@@ -16,20 +16,22 @@ from pathlib import Path
 
 import numpy as np
 
-from colorize_core import derivative
+from colorize_core import derivative, premis
 from colorize_core.color import Tone
 from colorize_core.derivative import Print
+from colorize_core.ensemble import Ensemble
 from colorize_core.header import Header, Limits, Rejected
+from colorize_core.hints import Hints
 from colorize_core.keys import readable, safe_key
 from colorize_core.negative import Negative
 from colorize_core.recipe import Recipe
 from colorize_core.records import Record, Status
 from colorize_core.sandbox import OutOfMemory, SandboxError
 from colorize_core.storage import Entry, SourceChanged, Store
-from colorize_core.weights import ModelError, find
+from colorize_core.weights import ModelError
 from colorize_core.workbench import Workbench
 
-PHOTOS = "photos"
+PHOTOS, UNCERTAINTY = "photos", "uncertainty"
 BYTES_PER_PIXEL = 6  # what a photo may cost at most; asking for more is the file's fault, or its depth's
 OVERHEAD = 600 << 20
 CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
@@ -46,6 +48,7 @@ class Task:
     limits: Limits
     seconds: float  # for one step on one photo, half a second per megapixel on top
     memory: int  # bytes that one photo may take; 0: a worker's share of its own machine
+    charts: bool = False  # also store maps of where the model was unsure
 
 
 @dataclass
@@ -53,10 +56,13 @@ class InFlight:
     """A photo between steps: its record so far and, unless it has reached its final state, what the next step needs."""
 
     record: Record
-    lightness: np.ndarray | None = None
+    hints: Hints | None = None  # for all pages until the photo is prepared, then for its own
+    lightness: tuple[np.ndarray, ...] | None = None
     ab: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None  # (h, w), where the task asks for charts
     path: Path | None = field(default=None, repr=False)  # the local copy, when the next step runs in the same worker
     made: Print | None = field(default=None, repr=False)
+    chart: bytes | None = field(default=None, repr=False)
     target: Path | None = field(default=None, repr=False)  # where what was made waits for being stored
 
 
@@ -73,15 +79,15 @@ def output_key(key: str, page: int, format: str) -> str:
     return f"{PHOTOS}/{name}.{derivative.extension(format)}"
 
 
-def start(task: Task, entry: Entry, page: int, attempt: int) -> Record:
-    """The record of a photo whose work begins."""
+def start(task: Task, entry: Entry, page: int, attempt: int, hints: str | None = None) -> Record:
+    """The record of a photo whose work begins, with the text of its hints."""
     return Record(
         key=readable(entry.key),
         page=page,
         source_uri=readable(task.source.uri(entry.key)),
         source_size=entry.size,
         source_etag=entry.etag,
-        recipe=task.recipe.digest,
+        recipe=task.recipe.digest_with(hints),
         status=Status.FAILED,
         run=task.run,
         model=task.recipe.model,
@@ -98,6 +104,7 @@ def settle(record: Record, status: Status, error: Exception | None = None) -> Re
     if error is not None:
         record.error_class = getattr(error, "error_class", None) or type(error).__name__
         record.error_message = str(error)
+    record.premis = premis.event(record)
     return record
 
 
@@ -124,12 +131,13 @@ class Fetch:
     def __init__(self, task: Task, bench: Workbench):
         self.task, self.bench = task, bench
 
-    def __call__(self, entry: Entry, attempt: int) -> Iterator[InFlight]:
+    def __call__(self, entry: Entry, attempt: int, hints: str | None = None) -> Iterator[InFlight]:
         """Yield every page of the scan; one that can go no further carries a settled record and no path.
 
-        The local copy is there until the next page is asked for.
+        ``hints`` are the text of a hints file; what is wrong with it is its scan's fault. The local copy is there until
+        the next page is asked for.
         """
-        first = start(self.task, entry, 0, attempt)
+        first = start(self.task, entry, 0, attempt, hints)
         if first.key != entry.key:
             problem = Rejected("bad_name", "the file's name is not valid UTF-8; rename it")
             yield InFlight(settle(first, Status.REJECTED, problem))
@@ -145,8 +153,9 @@ class Fetch:
                     header: Header = self.bench.call("inspect", path)
                     first.ms_prepare = milliseconds(began)
                 describe(first, header)
+                given = None if hints is None else Hints.parse(hints.encode())
                 for page in range(header.pages):
-                    yield InFlight(replace(first, page=page), path=path)
+                    yield InFlight(replace(first, page=page), given, path=path)
                     first.ms_fetch = first.ms_prepare = 0.0  # the first page has paid
             except Exception as error:
                 yield InFlight(verdict(self.task, first, error))
@@ -155,7 +164,7 @@ class Fetch:
 
 
 class Prepare:
-    """A page becomes a model input."""
+    """A page becomes what the models want to see."""
 
     def __init__(self, task: Task, bench: Workbench):
         self.task, self.bench = task, bench
@@ -170,8 +179,11 @@ class Prepare:
             began = time.perf_counter()
             try:
                 negative: Negative = self.bench.call(
-                    "prepare", photo.path, record.page, self.task.recipe.side, pixels=pixels
+                    "prepare", photo.path, record.page, self.task.recipe.views, pixels=pixels
                 )
+                if photo.hints:
+                    photo.hints.check(negative.header, record.page)
+                    photo.hints = photo.hints.on_page(record.page)
             except Exception as error:
                 return InFlight(verdict(self.task, record, error))
         describe(record, negative.header)
@@ -180,6 +192,7 @@ class Prepare:
         if negative.tone is Tone.COLOR and not self.task.recipe.recolor:
             return InFlight(settle(record, Status.SKIPPED_COLOR))
         photo.lightness = negative.lightness
+        record.hints = photo.hints.digest if photo.hints else None
         return photo
 
 
@@ -194,24 +207,29 @@ def describe(record: Record, header: Header) -> None:
 class Predict:
     """Model inputs become ab."""
 
-    def __init__(self, model: str, recipe: Recipe, device: str):
-        """Load a model by name or path. Raises ModelError when the weights here are not those of the recipe."""
+    def __init__(self, model: str, task: Task, device: str):
+        """Load what ``weights.find_all`` finds. Raises ModelError when the weights here are not those of the recipe."""
         from colorize_core.colorizer import Colorizer  # and torch, which the other two steps never load
 
-        found = find(model)
-        if found.digest != recipe.model_digest:
-            raise ModelError(f"{found.path} on {socket.gethostname()} differs from the job's; copy the same file there")
-        self.colorizer = Colorizer(found, device, recipe.precision)
+        ensemble = Ensemble.find(model, task.recipe.test_time)
+        if (ensemble.digest, ensemble.inputs) != (task.recipe.model_digest, task.recipe.inputs):
+            paths = ", ".join(str(model.path) for model in ensemble.models)
+            raise ModelError(f"{paths} on {socket.gethostname()} differs from the job's; copy the same file there")
+        self.colorizer, self.charts = Colorizer(ensemble, device, task.recipe.precision), task.charts
 
     def __call__(self, photos: Sequence[InFlight]) -> Sequence[InFlight]:
         """Fill in ``ab`` and the uncertainty of those photos that have a lightness."""
         waiting = [photo for photo in photos if photo.lightness is not None]
         began = time.perf_counter()
-        answers = self.colorizer.predict([photo.lightness for photo in waiting if photo.lightness is not None])
+        predictions = self.colorizer.predict(
+            [photo.lightness for photo in waiting if photo.lightness is not None], [photo.hints for photo in waiting]
+        )
         share = milliseconds(began) / max(1, len(waiting))
-        for photo, (ab, uncertainty) in zip(waiting, answers, strict=True):
-            photo.ab, photo.lightness = ab, None
-            photo.record.uncertainty = None if uncertainty is None else round(uncertainty, 6)
+        for photo, prediction in zip(waiting, predictions, strict=True):
+            photo.ab, photo.lightness = prediction.ab, None
+            if prediction.uncertainty is not None:
+                photo.record.uncertainty = round(float(prediction.uncertainty.mean()), 6)
+                photo.uncertainty = prediction.uncertainty if self.charts else None
             photo.record.ms_predict = round(share, 3)
         return photos
 
@@ -235,6 +253,8 @@ class Finish:
                 with self.bench.turn:
                     began = time.perf_counter()
                     photo.made = self._print(photo, path, target)
+                    if photo.uncertainty is not None:
+                        photo.chart = self.bench.call("chart", photo.uncertainty, record.width, record.height)
                     record.ms_finish = milliseconds(began)
             except Exception as error:
                 target.unlink(missing_ok=True)
@@ -248,8 +268,10 @@ class Finish:
     def _print(self, photo: InFlight, path: Path, target: Path) -> Print:
         record, recipe = photo.record, self.task.recipe
         pixels = (record.width or 0) * (record.height or 0)
-        what = path, record.page, photo.ab, recipe.encoding, recipe.label, record.key, record.source_sha256, target
-        return self.bench.call("finish", *what, pixels=pixels)
+        how = photo.ab, photo.hints, recipe.spread, recipe.encoding, recipe.label
+        return self.bench.call(
+            "finish", path, record.page, *how, record.key, record.source_sha256, target, pixels=pixels
+        )
 
     def _copy_again(self, record: Record, path: Path) -> None:
         """The scan that was prepared elsewhere; the store refuses another version of it."""
@@ -272,6 +294,9 @@ class Put:
         try:
             began = time.perf_counter()
             key = output_key(record.key, record.page, made.format)
+            if photo.chart is not None:
+                record.uncertainty_key = f"{UNCERTAINTY}/{key.removeprefix(PHOTOS + '/')}.png"
+                self.task.output.put(record.uncertainty_key, photo.chart, "image/png")
             self.task.output.put(key, target, CONTENT_TYPES[made.format])
             record.ms_put = milliseconds(began)
         except Exception as error:
@@ -290,13 +315,13 @@ class Colorize:
     def __init__(self, task: Task, model: str, device: str):
         """Raises ModelError, as ``Predict`` does."""
         self.bench = bench = Workbench(task)
-        self.predict = Predict(model, task.recipe, device)
+        self.predict = Predict(model, task, device)
         self.fetch, self.prepare, self.finish = Fetch(task, bench), Prepare(task, bench), Finish(task, bench)
         self.put = Put(task)
 
-    def __call__(self, entry: Entry, attempt: int) -> Iterator[Record]:
+    def __call__(self, entry: Entry, attempt: int, hints: str | None = None) -> Iterator[Record]:
         """Yield the settled record of every page. Several threads may do so at a time, each with a scan of its own."""
-        for photo in self.fetch(entry, attempt):
+        for photo in self.fetch(entry, attempt, hints):
             with self.bench.turn:
                 photo = self.finish(self.predict([self.prepare(photo)])[0])
             yield self.put(photo)

@@ -39,11 +39,11 @@ from colorize_core.text import duration
 from jobs import curation
 from jobs.arguments import bound
 from jobs.interruption import stoppable
+from jobs.progress import Progress
 from jobs.runlog import allowed_failures
 from jobs.workers import Impossible, at_work, innermost, start_workers
 
 SECONDS = 60  # for the examination of one photograph, half a second per megapixel on top
-REFRESH_SECONDS = 10
 SAMPLE = 3000  # photographs that clusters are found on
 PARTS = ("autochrome-archive", "ray", "numpy", "scikit-learn", "opencv-python-headless", "simplejpeg")
 
@@ -116,25 +116,6 @@ def reuse(args: argparse.Namespace, output: Store) -> Clusters | None:
     return clusters
 
 
-class Meter:
-    """The line on the terminal while photographs go by."""
-
-    def __init__(self, planned: int, done: str):
-        self.planned, self.word, self.done = planned, done, 0
-        self.began = self._told = time.monotonic()
-
-    def add(self, count: int) -> None:
-        self.done += count
-        now = time.monotonic()
-        if now - self._told > REFRESH_SECONDS or (count and self.done >= self.planned):
-            self._told = now
-            rate = self.done / max(now - self.began, 1e-9)
-            left, share = duration((self.planned - self.done) / rate), self.done / self.planned
-            print(
-                f"{self.done:,}/{self.planned:,} {self.word} ({share:.0%})  {rate:.1f}/s  about {left} left", flush=True
-            )
-
-
 def find_clusters(args: argparse.Namespace, output: Store, selection: Selection, cpus: int) -> tuple[Clusters, dict]:
     """Fit the feature and the clusters to some of the photographs to train on; also what the page tells of the fit.
 
@@ -173,19 +154,19 @@ def summarize(parts: list[dict], selection: Selection, clusters: Clusters) -> di
 
 def work(args: argparse.Namespace, survey: Survey, listing: pa.Table, todo: pa.Table, cpus: int, about: dict) -> dict:
     """Examine, select, cluster, assemble; gives the summary as stored in clusters.json."""
-    output, began, meter = survey.output, time.monotonic(), Meter(len(todo), "examined")
+    output, began, progress = survey.output, time.monotonic(), Progress(len(todo), "examined")
     for reasons in curation.examine(todo, survey, cpus):
-        meter.add(len(reasons))
+        progress.add(len(reasons))
     selection = select(output, examined(output, listing, survey.digest))
     clusters = reuse(args, output)
     if clusters is None:
         clusters, fitted = find_clusters(args, output, selection, cpus)
     else:
         fitted = {name: earlier.get(name) for earlier in [read_summary(output)] for name in ("fitted_on", "silhouette")}
-    parts, meter = [], Meter(len(selection.table), "sorted")
+    parts, progress = [], Progress(len(selection.table), "sorted")
     for part in curation.assemble(output, selection, cpus):
         parts.append(part)
-        meter.add(part["rows"])
+        progress.add(part["rows"])
     prune(output, (part["file"] for part in parts))
     seconds = round(time.monotonic() - began, 1)
     summary = summarize(parts, selection, clusters) | fitted | about | {"seconds": seconds}

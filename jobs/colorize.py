@@ -20,14 +20,17 @@ from datetime import UTC, datetime
 
 from colorize_core.compaction import compact
 from colorize_core.derivative import Encoding
+from colorize_core.ensemble import TEST_TIME, Ensemble
 from colorize_core.header import Limits
-from colorize_core.plan import NO_PAST, ManifestError, Plan, history, make_plan, read_manifest, retry_plan
+from colorize_core.hints import CollectionError, read_collection
+from colorize_core.manifest import ManifestError, read_manifest
+from colorize_core.plan import NO_PAST, Plan, history, make_plan, retry_plan
 from colorize_core.provenance import SOURCE_TYPES, Label
 from colorize_core.recipe import Recipe
 from colorize_core.stages import Task
 from colorize_core.storage import Entry, NotFound, StorageError, Store, inside
-from colorize_core.weights import DEFAULT, HALVED, ModelError, find
-from jobs.arguments import address, bound
+from colorize_core.weights import DEFAULT, ModelError
+from jobs.arguments import address, bound, words
 from jobs.gauges import Gauges
 from jobs.interruption import stoppable
 from jobs.runlog import RunLog
@@ -41,8 +44,25 @@ FORMAT_HELP = (
 )
 TIMEOUT_HELP = "seconds for one step on one scan, half a second per megapixel on top (default %(default)s)"
 PRECISION_HELP = (
-    "of the model's arithmetic (default float32); bfloat16 is faster on CPUs made for it (AVX512-BF16, AMX) and moves "
-    "colors by less than one can see"
+    "of the model's arithmetic (default float32); bfloat16 is faster on GPUs and CPUs made for it (AVX512-BF16, AMX) "
+    "and moves colors by less than one can see"
+)
+MODEL_HELP = (
+    "name of a shipped model, path or s3:// address of a .safetensors or .onnx file, or ARCHITECTURE=FILE for weights "
+    "that others published (eccv16, siggraph17, ddcolor-tiny, ddcolor-large); @SIDE behind it: it looks at about SIDE "
+    "x SIDE pixels; several joined by + have their colors averaged (default %(default)s)"
+)
+TEST_TIME_HELP = (
+    "also look at each scan mirrored (flip) and at three quarters and five quarters of the size (sizes), and average: "
+    "steadier colors, and an uncertainty for every model, for two, three or six times the work"
+)
+MANIFEST_HELP = (
+    "Parquet or CSV inventory (key, size, etag) instead of a listing; hints files beside scans count if it lists them "
+    "too"
+)
+HINTS_HELP = (
+    "Parquet table of color hints (key, hints) instead of the files SCAN.hints.json beside the scans; give it to every "
+    "run, or its scans are done again without"
 )
 STAGES_HELP = (
     "fused: a worker takes a scan all the way; split: prepare, predict and finish have workers of their own "
@@ -59,7 +79,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("output", metavar="OUTPUT", help="folder or bucket for the results, outside INPUT")
 
     add = parser.add_argument_group("which scans").add_argument
-    add("--manifest", metavar="FILE", help="Parquet or CSV inventory (key, size, etag) instead of a listing")
+    add("--manifest", metavar="FILE", help=MANIFEST_HELP)
     add("--include", metavar="GLOB", action="append", default=[], help="only keys that match; may be repeated")
     add("--exclude", metavar="GLOB", action="append", default=[], help="no keys that match; may be repeated")
     add("--limit", metavar="N", type=int, help="at most N scans in this run")
@@ -68,16 +88,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--dry-run", action="store_true", help="say what would be done and how long it may take; store nothing")
 
     add = parser.add_argument_group("what comes out").add_argument
-    add(
-        "--model",
-        default=DEFAULT,
-        help="name of a shipped model, or path or s3:// address of a .safetensors (default %(default)s)",
-    )
+    add("--model", default=DEFAULT, help=MODEL_HELP)
+    add("--weights", metavar="FILE", help="the file of published weights: --model eccv16 --weights FILE is short for "
+        "--model eccv16=FILE")  # fmt: skip
+    add("--test-time", type=words(TEST_TIME), default=(), metavar="WORDS", help=TEST_TIME_HELP)
+    add("--hints", metavar="FILE", help=HINTS_HELP)
     add("--format", choices=("jpeg", "tiff", "png", "same"), default="jpeg", help=FORMAT_HELP)
     add("--quality", type=int, default=92, metavar="1-100", help="JPEG quality (default %(default)s)")
     add("--subsampling", choices=("444", "422", "420"), default="444", help="JPEG chroma subsampling (default 444)")
     add("--precision", choices=("float32", "bfloat16"), default="float32", help=PRECISION_HELP)
     add("--recolor", action="store_true", help="color photographs too, instead of leaving them alone")
+    add("--uncertainty-maps", action="store_true", help="also store uncertainty/<photo>.png: where the model was "
+        "unsure, white is no idea; for the scans done in this run")  # fmt: skip
     add("--digital-source-type", choices=sorted(SOURCE_TERMS), default=Label().digital_source_type.rpartition("/")[2],
         metavar="TERM", help="IPTC term on every result: %(choices)s (default %(default)s)")  # fmt: skip
 
@@ -116,6 +138,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--autoscaling needs --workers: how many CPUs to ask for")
     if args.retry_failed and (args.force or args.manifest):
         parser.error("--retry-failed chooses the scans by itself; leave out --force and --manifest")
+    if args.weights:
+        if set("+=@") & set(args.model):
+            parser.error(
+                "--weights goes with the name of one architecture in --model; write ARCHITECTURE=FILE for each"
+            )
+        args.model, args.weights = f"{args.model}={args.weights}", None
     if args.run and not args.run.replace("-", "").replace("_", "").isalnum():
         parser.error("--run takes letters, digits, - and _")
     return args
@@ -127,7 +155,7 @@ def open_stores(args: argparse.Namespace) -> tuple[Store, Store]:
         source, output = (Store(uri, timeout=args.storage_timeout) for uri in (args.input, args.output))
         if inside(output.root, source.root):
             raise Impossible(f"{output.root} lies inside the input; nothing is written there, choose another OUTPUT")
-        for folder in ("photos", "records", "runs", "report"):
+        for folder in ("photos", "records", "runs", "report", "uncertainty", "iiif", "signed", "signatures"):
             if inside(source.root, output.uri(folder)):
                 raise Impossible(f"{source.root} is where results of OUTPUT go; choose another OUTPUT")
         source.check()
@@ -141,37 +169,37 @@ def open_stores(args: argparse.Namespace) -> tuple[Store, Store]:
 def make_recipe(args: argparse.Namespace) -> Recipe:
     """The settings that can change a pixel. Raises Impossible for a model that is not there."""
     try:
-        model = find(args.model)
+        ensemble = Ensemble.find(args.model, args.test_time)
     except ModelError as error:
         raise Impossible(str(error)) from error
-    if args.precision != "float32" and model.architecture not in HALVED:
-        raise Impossible(f"nobody has looked at {model.name}'s colors in {args.precision}; leave out --precision")
-    return Recipe(
-        model.name,
-        model.digest,
-        model.side,
-        Encoding(args.format, args.quality, args.subsampling),
-        args.recolor,
-        Label(SOURCE_TERMS[args.digital_source_type], version=f"{model.name} sha256:{model.digest}"),
-        args.precision,
-    )
+    if args.precision != "float32" and (names := ensemble.full_precision_only):
+        raise Impossible(
+            f"nobody has looked at the colors of {', '.join(names)} in half precision; leave out --precision"
+        )
+    label = Label(SOURCE_TERMS[args.digital_source_type], version=f"{ensemble.name} sha256:{ensemble.digest}")
+    encoding = Encoding(args.format, args.quality, args.subsampling)
+    return Recipe.of(ensemble, encoding, args.recolor, label, args.precision)
 
 
 def find_work(args: argparse.Namespace, source: Store, output: Store, recipe: Recipe) -> Plan:
     """List minus ledger. Raises Impossible for an input without scans."""
     try:
         try:
-            past = history(output, recipe.digest)
+            past = history(output)
         except NotFound:
             if not args.dry_run:
                 raise
             print(f"{output.root} is not there yet")
             past = NO_PAST
+        hints = read_collection(args.hints) if args.hints else None
         if args.retry_failed:
-            return retry_plan(source, past)
+            return retry_plan(source, past, recipe.digest_with, hints=hints)
         found: Iterator[Entry] = read_manifest(args.manifest, source) if args.manifest else source.list()
-        plan = make_plan(found, past, include=args.include, exclude=args.exclude, force=args.force, limit=args.limit)
-    except (StorageError, ManifestError) as error:
+        plan = make_plan(
+            source, found, past, recipe.digest_with, hints=hints,
+            include=args.include, exclude=args.exclude, force=args.force, limit=args.limit,
+        )  # fmt: skip
+    except (StorageError, ManifestError, CollectionError) as error:
         raise Impossible(str(error)) from error
     if not plan.listed:
         raise Impossible(f"no scans in {args.manifest or source.root}; is the path right, and --include?")
@@ -187,11 +215,16 @@ def main(arguments: list[str] | None = None) -> int:
         plan = find_work(args, source, output, recipe)
         run = args.run or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         limits = Limits(int(args.max_pixels), int(args.max_gigabytes * 1e9))
-        task = Task(source, output, run, recipe, limits, args.decode_timeout, int((args.memory or 0) * 1e9))
+        memory = int((args.memory or 0) * 1e9)
+        task = Task(source, output, run, recipe, limits, args.decode_timeout, memory, args.uncertainty_maps)
         print(
             f"{plan.listed:,} scans found, {plan.already_done:,} done already, "
             f"{len(plan.todo):,} to do: {plan.bytes / 1e9:.3f} GB"
         )
+        if plan.orphans:
+            where = f"rows of {args.hints}" if args.hints else "hints files"
+            print(f"warning: {plan.orphans:,} {where} belong to no scan that was found; correct their names",
+                  file=sys.stderr)  # fmt: skip
         if not plan.todo:
             print("nothing to retry" if args.retry_failed else f"nothing to do: all {plan.listed:,} scans are done")
             if not args.dry_run:

@@ -26,6 +26,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pyarrow.parquet as pq
 
 from colorize_core.curation.dataset import CLUSTERS_JSON
+from colorize_core.ensemble import TEST_TIME, Ensemble
 from colorize_core.evaluation.baselines import NAMES, baselines, sample_ab
 from colorize_core.evaluation.contest import Contest
 from colorize_core.evaluation.perception import Inception, Lpips, Unavailable
@@ -38,11 +39,11 @@ from colorize_core.evaluation.summary import summarize
 from colorize_core.keys import safe_key
 from colorize_core.storage import StorageError, Store
 from colorize_core.training.data import DatasetError, Photographs, read_photographs
-from colorize_core.weights import Model, ModelError, find
-from jobs.arguments import clusters
+from colorize_core.weights import ModelError
+from jobs.arguments import clusters, words
 from jobs.interruption import stoppable
+from jobs.progress import Progress
 
-REFRESH_SECONDS = 10
 SMALLEST = 32  # pixels: side of a picture that is measured
 PARTS = ("autochrome-archive", "torch", "numpy", "opencv-python-headless", "simplejpeg", "torchmetrics")
 
@@ -56,11 +57,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="python -m jobs.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help="name of a model, or path or s3:// address of a .safetensors file")
+    add("models", nargs="+", metavar="MODEL", help="what --model of jobs.colorize takes: a "
+        "name, a file, ARCHITECTURE=FILE, or several joined by +")  # fmt: skip
     add("dataset", metavar="DATASET", help="what python -m jobs.cluster wrote: a path, s3://...")
     add("--protocol", choices=sorted(FRAMINGS), default="center-crop", help="center-crop: the centered square of each "
         "photograph; direct-resize: the whole of it squeezed into a square (default %(default)s)")  # fmt: skip
     add("--side", type=int, default=256, metavar="PX", help="side of the square in pixels (default %(default)s)")
+    add("--test-time", type=words(TEST_TIME), default=(), metavar="WORDS", help="flip, sizes or flip,sizes: also look "
+        "at each photograph mirrored, or at three sizes, as jobs.colorize does")  # fmt: skip
     add("--split", choices=("test", "val"), default="test", help="photographs to color (default %(default)s)")
     add("--limit", type=int, metavar="N", help="only the first N photographs by their ids")
     add("--clusters", type=clusters, metavar="K,K", help="only photographs of these clusters, such as 0,3")
@@ -84,7 +88,7 @@ class Work:
     args: argparse.Namespace
     dataset: Store
     out: Store | None
-    models: list[Model]
+    models: list[Ensemble]
     train: Photographs
     split: Photographs
     chosen: Photographs
@@ -93,7 +97,8 @@ class Work:
 def find_work(args: argparse.Namespace) -> Work:
     """Raises Impossible."""
     try:
-        models = list({model.digest: model for model in map(find, args.models)}.values())
+        found = [Ensemble.find(spec, args.test_time) for spec in args.models]
+        models = list({(model.digest, model.inputs): model for model in found}.values())
         dataset, out = Store(args.dataset), Store(args.out) if args.out else None
         dataset.check()
         split = read_photographs(dataset, args.split)
@@ -154,7 +159,7 @@ def remarks(work: Work, protocol: Protocol, rows: list[Row]) -> list[str]:
             "side and were enlarged: such figures do not compare with those of sharp pictures"
         )
     for row in rows:
-        if row.is_model and row.details["training_data_sha256"] != work.train.digest:
+        if row.is_model and set(row.details["training_data_sha256"]) != {work.train.digest}:
             notes.append(
                 f"the weights of {row.name} do not name the training split of this dataset as what they "
                 "learned from: whether they have seen these photographs is not known"
@@ -162,27 +167,10 @@ def remarks(work: Work, protocol: Protocol, rows: list[Row]) -> list[str]:
     return notes
 
 
-class Meter:
-    """The progress line; on the error stream, since the other holds the table alone."""
-
-    def __init__(self, planned: int):
-        self.planned, self.done = planned, 0
-        self.began = self._told = time.monotonic()
-
-    def add(self) -> None:
-        self.done += 1
-        now = time.monotonic()
-        if now - self._told > REFRESH_SECONDS:
-            self._told = now
-            rate, share = self.done / (now - self.began), self.done / self.planned
-            line = f"{self.done:,}/{self.planned:,} photographs measured ({share:.0%})  {rate:.1f}/s"
-            print(f"{line}  about {(self.planned - self.done) / rate:.0f} s left", file=sys.stderr, flush=True)
-
-
 def perform(work: Work, contest: Contest, notes: list[str]) -> Report:
     """Color and measure."""
     began = time.monotonic()
-    figures, distances = contest.hold(Meter(len(work.chosen)).add)
+    figures, distances = contest.hold(Progress(len(work.chosen), "photographs measured", sys.stderr).add)
     summary = summarize(figures)
     for row in contest.rows:
         line = summary["overall"][row.name]

@@ -18,8 +18,8 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from colorize_core.blocks import block_name, blocks, entries
+from colorize_core.hints import Hints
 from colorize_core.plan import Plan
-from colorize_core.recipe import Recipe
 from colorize_core.records import SCHEMA, Record, Status, to_table, write_records
 from colorize_core.stages import Colorize, Fetch, Finish, InFlight, Predict, Prepare, Put, Task, settle, start
 from colorize_core.storage import Entry
@@ -35,9 +35,10 @@ AT_ONCE = 3  # blocks in the hands of a CPU worker: while one is worked on, the 
 IN_FLIGHT = pa.schema(
     [
         *SCHEMA,
-        ("lightness", pa.binary()),
-        ("ab", pa.binary()),
-        ("rows", pa.int32()),  # of the small picture
+        ("hints_text", pa.large_string()),
+        ("pictures", pa.list_(pa.binary())),  # small ones: of lightness, or ab and, where there is one, uncertainty
+        ("rows", pa.list_(pa.int32())),  # of each
+        ("predicted", pa.bool_()),
     ]
 )
 
@@ -83,8 +84,8 @@ class PrepareBlock:
 class PredictBatch:
     """The prediction alone, on the accelerator."""
 
-    def __init__(self, model: str, recipe: Recipe, device: str):
-        self.predict = Predict(model, recipe, device)
+    def __init__(self, model: str, task: Task, device: str):
+        self.predict = Predict(model, task, device)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pack(self.predict(unpack(batch)))
@@ -125,27 +126,28 @@ def at_home(task: Task) -> Task:
     return replace(task, memory=task.memory or memory_here())
 
 
-def key_of(work: tuple[Entry, int]) -> str:
+def key_of(work: tuple[Entry, int, str | None]) -> str:
     return work[0].key
 
 
-def give_up(task: Task, work: tuple[Entry, int], error: WorkerDied) -> Record:
+def give_up(task: Task, work: tuple[Entry, int, str | None], error: WorkerDied) -> Record:
     """The record of a scan that workers died on."""
-    entry, attempt = work
-    return settle(start(task, entry, 0, attempt), Status.REJECTED, error)
+    entry, attempt, hints = work
+    return settle(start(task, entry, 0, attempt, hints), Status.REJECTED, error)
 
 
 def pack(photos: Sequence[InFlight]) -> pa.Table:
     """Photos in flight as rows; small pictures as their float32 bytes."""
     rows = []
     for photo in photos:
-        picture = photo.lightness if photo.lightness is not None else photo.ab
+        pictures = photo.lightness or [p for p in (photo.ab, photo.uncertainty) if p is not None]
         rows.append(
             asdict(photo.record)
             | {
-                "lightness": None if photo.lightness is None else photo.lightness.tobytes(),
-                "ab": None if photo.ab is None else photo.ab.tobytes(),
-                "rows": None if picture is None else picture.shape[0],
+                "hints_text": photo.hints.canonical() if photo.hints else None,
+                "pictures": [picture.tobytes() for picture in pictures],
+                "rows": [len(picture) for picture in pictures],
+                "predicted": photo.ab is not None,
             }
         )
     return pa.Table.from_pylist(rows, IN_FLIGHT)
@@ -155,14 +157,16 @@ def unpack(table: pa.Table) -> list[InFlight]:
     """The inverse of ``pack``."""
     photos = []
     for row in table.to_pylist():
-        lightness, ab, rows = row.pop("lightness"), row.pop("ab"), row.pop("rows")
-        photos.append(
-            InFlight(
-                Record(**row),
-                None if lightness is None else np.frombuffer(lightness, np.float32).reshape(rows, -1),
-                None if ab is None else np.frombuffer(ab, np.float32).reshape(rows, -1, 2),
-            )
-        )
+        text, predicted = row.pop("hints_text"), row.pop("predicted")
+        flat = [np.frombuffer(picture, np.float32) for picture in row.pop("pictures")]
+        pictures = [picture.reshape(count, -1) for picture, count in zip(flat, row.pop("rows"), strict=True)]
+        photo = InFlight(Record(**row), None if text is None else Hints.parse(text.encode()))
+        if predicted:
+            ab, *uncertainty = pictures
+            photo.ab, photo.uncertainty = ab.reshape(len(ab), -1, 2), uncertainty[0] if uncertainty else None
+        elif pictures:
+            photo.lightness = tuple(pictures)
+        photos.append(photo)
     return photos
 
 
@@ -198,7 +202,7 @@ def through_stages(dataset: Dataset, task: Task, model: str, workers: Workers) -
     # A stage may have to give back workers to the next one, where nodes have been lost or are yet to come.
     on_cpus: dict[str, Any] = {"at_first": int(ray.cluster_resources().get("CPU", 0)) // 2, "at_once": AT_ONCE}
     dataset = in_pool(dataset, min(half, most), PrepareBlock, task, **on_cpus)
-    weights = model, task.recipe, workers.device
+    weights = model, task, workers.device
     dataset = in_pool(dataset, workers.gpus or 1, PredictBatch, *weights, **on_device)
     return in_pool(dataset, min(workers.cpus - half, most), FinishBlock, task, **on_cpus)
 

@@ -23,8 +23,8 @@ def try_out(plan: Plan, task: Task, model: str, workers: int) -> str:
     drawn = plan.todo.take(list(range(0, len(plan.todo), every)[:SAMPLE]))
     records: list[Record] = []
     began = time.perf_counter()
-    for entry, attempt in entries(drawn):
-        records += colorize(entry, attempt)
+    for work in entries(drawn):
+        records += colorize(*work)
     scale = len(plan.todo) / len(drawn)
     seconds = (time.perf_counter() - began) * scale / workers
     pixels = sum((r.width or 0) * (r.height or 0) for r in records) * scale

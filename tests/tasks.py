@@ -10,21 +10,22 @@ from PIL import Image
 from skimage import data
 
 from colorize_core.derivative import Encoding
+from colorize_core.ensemble import Ensemble
 from colorize_core.photo import Limits
 from colorize_core.provenance import Label
 from colorize_core.recipe import Recipe
 from colorize_core.stages import Colorize, Task
 from colorize_core.storage import Store
-from colorize_core.weights import DEFAULT, find
+from colorize_core.weights import DEFAULT
 
 GB = 1 << 30
 JPEG, USUAL = Encoding(), Limits()
 
 
-def make_task(source: Path | str, output: Path | str, *, recolor=False, encoding=JPEG, limits=USUAL, **bounds) -> Task:
-    model = find(DEFAULT)
-    label = Label(version="test")
-    recipe = Recipe(model.name, model.digest, model.side, encoding, recolor, label)
+def make_task(
+    source: Path | str, output: Path | str, *, model=DEFAULT, recolor=False, encoding=JPEG, limits=USUAL, **bounds
+) -> Task:
+    recipe = Recipe.of(Ensemble.find(model), encoding, recolor, Label(version="test"))
     bounds = {"seconds": 30.0, "memory": 4 * GB} | bounds
     return Task(Store(str(source)), Store(str(output)), "test", recipe, limits, **bounds)
 
@@ -52,13 +53,15 @@ def write_archive(folder: Path) -> list[str]:
     return [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
 
 
-def colorize_here(task: Task, keys: list[str] | None = None) -> dict:
+def colorize_here(
+    task: Task, keys: list[str] | None = None, *, model=DEFAULT, hints: dict[str, str] | None = None
+) -> dict:
     """Take scans through all steps in this process; gives the records by (key, page)."""
-    colorize = Colorize(task, DEFAULT, "cpu")
+    colorize = Colorize(task, model, "cpu")
     records = {}
     for entry in task.source.list():
         if keys is None or entry.key in keys:
-            for record in colorize(entry, 1):
+            for record in colorize(entry, 1, (hints or {}).get(entry.key)):
                 records[record.key, record.page] = record
     colorize.bench.sandbox.close()
     return records

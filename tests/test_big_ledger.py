@@ -14,17 +14,20 @@ from command import ROOT
 
 from colorize_core.compaction import compact
 from colorize_core.ledger import read_records
-from colorize_core.plan import history, make_plan, read_manifest
+from colorize_core.manifest import read_manifest
+from colorize_core.plan import history, make_plan
 from colorize_core.storage import Store
 from jobs.status import summarize
 
 SCANS = 1_000_000
 PLAN = f"""
 import re, sys
-from colorize_core.plan import history, make_plan, read_manifest
+from colorize_core.manifest import read_manifest
+from colorize_core.plan import history, make_plan
 from colorize_core.storage import Store
 output, source = Store(sys.argv[1]), Store(sys.argv[2])
-plan = make_plan(read_manifest(sys.argv[1] + "/manifest.parquet", source), history(output, "{big_ledger.RECIPE}"))
+scans = read_manifest(sys.argv[1] + "/manifest.parquet", source)
+plan = make_plan(source, scans, history(output), lambda hints: "{big_ledger.RECIPE}")
 print(plan.listed, plan.already_done, len(plan.todo))
 print(re.search("VmHWM: *(.*) kB", open("/proc/self/status").read())[1])  # ru_maxrss is the parent's where that is more
 """
@@ -37,7 +40,8 @@ def test_small_files_and_large_ones_say_the_same(tmp_path):
     store = Store(str(out))
 
     def told() -> tuple:
-        plan = make_plan(read_manifest(f"{out}/manifest.parquet", store), history(store, big_ledger.RECIPE))
+        scans = read_manifest(f"{out}/manifest.parquet", store)
+        plan = make_plan(store, scans, history(store), lambda hints: big_ledger.RECIPE)
         summary = summarize(store, big_ledger.BEGAN)
         return plan.listed, plan.already_done, plan.todo.to_pylist(), summary["totals"], summary["runs"]
 

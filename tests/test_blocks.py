@@ -18,6 +18,7 @@ def todo(sizes: np.ndarray, chunk: int = 1000) -> pa.Table:
             "size": pa.array(sizes, pa.int64()),
             "etag": pa.array(["e"] * len(sizes), pa.string()),
             "attempt": pa.array([1] * len(sizes), pa.int32()),
+            "hints": pa.array([f"hints {i}" if i % 3 == 0 else None for i in range(len(sizes))], pa.large_string()),
         },
         TODO,
     )
@@ -27,8 +28,8 @@ def todo(sizes: np.ndarray, chunk: int = 1000) -> pa.Table:
 @pytest.mark.parametrize("count", [0, 1, 5, 400, 70_000])
 def test_every_scan_is_in_one_block(count):
     made = list(blocks(todo(np.arange(count) % 997 * 1000), 32, 8))
-    keys = [entry.key for block in made for entry, _ in entries(block)]
-    assert sorted(keys) == sorted(f"{i}.jpg" for i in range(count))
+    found = [(entry.key, hints) for block in made for entry, _, hints in entries(block)]
+    assert sorted(found) == sorted((f"{i}.jpg", f"hints {i}" if i % 3 == 0 else None) for i in range(count))
     assert all(1 <= len(block) <= 32 and block.schema == TODO for block in made)
     assert len({block_name(block) for block in made}) == len(made)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from command import ROOT, descendants, digests, kill_tree, ledger, run_job, start_job, write_photographs
 from PIL import Image
 from tasks import write_archive
 
-from colorize_core.ledger import read_records
+from colorize_core.ledger import latest, read_records
 from colorize_core.storage import Store
 from jobs import colorize
 from jobs.workers import Impossible, Workers, choose_workers
@@ -250,6 +253,35 @@ def test_a_photo_that_kills_its_workers_is_rejected_and_its_neighbors_are_not(tm
     rows = {row["key"]: row for row in ledger(tmp_path / "out").to_pylist()}
     assert rows.pop("scan 005.jpg")["error_class"] == "worker_died"
     assert len(rows) == 9 and {row["status"] for row in rows.values()} == {"colorized"}
+
+
+def test_a_hint_redoes_its_photo_and_no_other(archive, archive_run, tmp_path, capsys):
+    scans, output = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(archive, scans), shutil.copytree(archive_run[0], output)
+    before = digests(output)
+    hints = scans / "box 1" / "portrait.jpg.hints.json"
+    hints.write_text('{"size": [300, 260], "points": [{"x": 100, "y": 200, "radius": 9, "color": "#3060c0"}]}')
+    added = run_job(scans, output, "--run", "hinted")
+    assert "7 scans found, 6 done already, 1 to do" in added.stdout and added.returncode == 0, added.stderr
+    record = latest(read_records(Store(str(output)))).filter(pc.field("run") == "hinted").to_pylist()
+    assert [(row["key"], row["status"]) for row in record] == [("box 1/portrait.jpg", "colorized")]
+    assert len(record[0]["hints"]) == 64
+    kept = {p: (output / "photos" / p).read_bytes() for p in ("rocket.tif.jpg", "box 1/portrait.jpg.jpg")}
+    assert hashlib.sha256(kept["rocket.tif.jpg"]).hexdigest() == before["rocket.tif", 0]
+    assert hashlib.sha256(kept["box 1/portrait.jpg.jpg"]).hexdigest() == record[0]["output_sha256"]
+    assert record[0]["output_sha256"] != before["box 1/portrait.jpg", 0]
+
+    def planned(*options: str) -> str:
+        assert colorize.main([str(scans), str(output), *options]) == 0
+        return capsys.readouterr().out
+
+    assert "nothing to do" in planned()
+    hints.write_text(hints.read_text().replace(" ", ""))  # says the same
+    assert "nothing to do" in planned()
+    hints.write_text(hints.read_text().replace("3060c0", "c03030"))
+    assert "6 done already, 1 to do" in planned("--dry-run")
+    hints.unlink()
+    assert "6 done already, 1 to do" in planned("--dry-run")
 
 
 def test_the_derivatives_are_labelled(archive_run):

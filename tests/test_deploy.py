@@ -328,11 +328,11 @@ def pins(text: str) -> dict[str, Version]:
 
 
 def pin_faults(held: dict[str, Version]) -> Iterator[str]:
-    """Packages that `.[train]` and `ray[default]` lead to and that are not held, or held where something forbids it.
+    """Packages that `.[onnx,train]` and `ray[default]` lead to and that are not held, or held where something forbids it.
 
     A package is followed only where the version held is the one installed: another's requirements are not known here.
     """
-    queue, seen = [Requirement("autochrome-archive[train]"), Requirement("ray[default]")], set()
+    queue, seen = [Requirement("autochrome-archive[onnx,train]"), Requirement("ray[default]")], set()
     while queue:
         wanted = queue.pop()
         name = canonicalize_name(wanted.name)

@@ -15,6 +15,7 @@ import pytest
 from command import ROOT, digests, ledger, run_job, start_job
 from tasks import make_task
 
+from colorize_core.hints import Hints
 from colorize_core.stages import InFlight, start
 from colorize_core.storage import Entry
 from jobs.pipeline import pack, unpack
@@ -115,14 +116,19 @@ def test_a_pipeline_without_progress_fails_loudly(photographs, tmp_path):
 
 def test_photos_in_flight_survive_the_journey(tmp_path):
     record = start(make_task(tmp_path, tmp_path / "out"), Entry("a.jpg", 5, "e"), 2, 1)
-    rng = np.random.default_rng(0)
+    rng, hints = np.random.default_rng(0), Hints.parse(b'{"palette": ["#8a6d3b"]}')
     photos = [
-        InFlight(record, lightness=rng.random((32, 64), np.float32)),
+        InFlight(record, lightness=(rng.random((32, 64), np.float32), rng.random((96, 96), np.float32))),
+        InFlight(record, hints, lightness=(rng.random((32, 64), np.float32),)),
+        InFlight(record, hints, ab=rng.random((64, 32, 2), np.float32), uncertainty=rng.random((64, 32), np.float32)),
         InFlight(record, ab=rng.random((64, 32, 2), np.float32)),
         InFlight(record),
     ]
     for before, after in zip(photos, unpack(pack(photos)), strict=True):
-        assert after.record == before.record
-        for name in ("lightness", "ab"):
+        assert (after.record, after.hints) == (before.record, before.hints)
+        for name in ("ab", "uncertainty"):
             ours, theirs = getattr(before, name), getattr(after, name)
             assert (ours is None and theirs is None) or np.array_equal(ours, theirs)
+        assert (before.lightness is None) == (after.lightness is None)
+        for ours, theirs in zip(before.lightness or (), after.lightness or (), strict=True):
+            assert np.array_equal(ours, theirs)

@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 import xml.etree.ElementTree as ElementTree
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +21,7 @@ from outputs import HOSTILE_KEYS, PHOTOS, record, run, table, write_output, writ
 from PIL import Image
 
 from colorize_core.ledger import read_records
-from colorize_core.records import SCHEMA
+from colorize_core.records import SCHEMA, Record
 from colorize_core.report import doubt, plots, write_report
 from colorize_core.report.page import draw_plots
 from colorize_core.report.pictures import make_pair, shrink_derivative
@@ -63,7 +64,7 @@ def colored(n: int):
 def test_the_choice_is_a_draw_the_most_colorful_and_the_least_sure():
     rows = colored(200)
     groups = choose(table(rows), 30)
-    assert {name: len(chosen) for name, chosen in groups.items()} == {"drawn": 10, "colorful": 10, "unsure": 10}
+    assert [(name, len(chosen)) for name, chosen in groups.items()] == [("unsure", 10), ("drawn", 10), ("colorful", 10)]
     keys = [row["key"] for chosen in groups.values() for row in chosen]
     assert len(set(keys)) == 30
     drawn = {row["key"] for row in groups["drawn"]}
@@ -80,10 +81,10 @@ def test_a_small_collection_is_shown_whole_and_only_what_can_be_shown():
     rows.append(record("bad.jpg", status="rejected"))
     groups = choose(table(rows), 60)
     assert {name: [row["key"] for row in chosen] for name, chosen in groups.items()} == {
-        "all": [f"{i}.jpg" for i in range(5)]
+        "all": ["0.jpg", "1.jpg", "2.jpg", "4.jpg", "3.jpg"]  # the least sure first, then those that nobody knows of
     }
     assert not any(choose(table(rows), 0).values())
-    assert [len(chosen) for chosen in choose(table(rows), 4).values()] == [2, 1, 1]
+    assert [len(chosen) for chosen in choose(table(rows), 4).values()] == [1, 2, 1]
     assert not any(choose(table([]), 9).values())
 
 
@@ -109,8 +110,10 @@ def test_the_list_puts_those_without_a_result_first_and_says_how_many_there_are(
     monkeypatch.setattr(doubt, "MOST", 3)
     rows = [record("gray.jpg", colorfulness=0.0, output_key="photos/gray.jpg")]
     rows += [record(f"{i}.jpg", status="failed", error_class="NotFound") for i in range(2)]
-    listed, count = doubt.attention(table([*rows, record("b.jpg", colorfulness=1.0)]))
+    rows += [record("b.jpg", colorfulness=1.0, uncertainty=0.5)]
+    listed, count = doubt.attention(table(rows), {("b.jpg", 0): "hints.html#b", ("b.jpg", 1): "hints.html#c"})
     assert [row[:4] for row in listed][:2] == [["0.jpg", 0, "failed", "NotFound"], ["1.jpg", 0, "failed", "NotFound"]]
+    assert listed[2][0] == "b.jpg" and listed[2][-1] == "hints.html#b"
     assert len(listed) == 3 and count == 4
 
 
@@ -263,7 +266,7 @@ def page(tmp_path_factory) -> Path:
 def test_every_link_of_the_page_is_relative_and_leads_to_a_file(page):
     links = Links()
     links.feed(page.read_text())
-    assert len(links.found) == 3 * len(PHOTOS)
+    assert len(links.found) == 4 * len(PHOTOS)
     for link in links.found:
         parts = urlsplit(link)
         assert not (parts.scheme or parts.netloc or parts.path.startswith("/"))
@@ -445,12 +448,16 @@ def test_ten_thousand_rows_are_filtered_sorted_and_paged(browser):
     browser.execute_script("const f = arguments[0]; f.value = ''; f.dispatchEvent(new Event('input'))", search)
 
     chips = {chip.text.split()[0]: chip for chip in browser.find_elements("css selector", ".chip")}
+    assert browser.find_element("css selector", "#list [aria-sort=descending]").text == "Uncertainty ↓"
+    assert all("rejected" in row or "failed" in row for row in shown_rows(browser))  # no result: the least sure of all
     assert [chip.text for chip in chips.values()] == ["all 10,002", "rejected 7,500", "failed 2,500", "doubtful 2"]
     chips["doubtful"].click()
     assert found.text == "2 of 10,002 listed"
     assert chips["doubtful"].get_attribute("aria-pressed") == "true"
     link = browser.find_element("css selector", "#list tbody a").get_attribute("href")
     assert Path(unquote(urlsplit(link).path)).is_file()
+    sure = [float(cell.text) for cell in browser.find_elements("css selector", "#list tbody td:nth-child(6)")]
+    assert len(set(sure)) == 2 and sure == sorted(sure, reverse=True)
     chips["failed"].click()
     assert all("failed" in row for row in shown_rows(browser))
     browser.find_element("css selector", "#page-size option:nth-child(3)").click()
@@ -465,8 +472,11 @@ def test_ten_thousand_rows_are_filtered_sorted_and_paged(browser):
     header.click()
     assert shown_rows(browser)[0] != first
     assert header.find_element("xpath", "..").get_attribute("aria-sort") == "descending"
-    browser.find_element("css selector", "#list thead th:nth-child(6) button").click()
-    assert "doubtful" in shown_rows(browser)[0]  # only these have a number, and rows without one come last
+    doubt = browser.find_element("css selector", "#list thead th:nth-child(6) button")
+    doubt.click()
+    assert "doubtful" not in shown_rows(browser)[0]
+    doubt.click()
+    assert "doubtful" in shown_rows(browser)[0]
 
 
 @pytest.mark.browser
@@ -506,18 +516,23 @@ def test_text_has_contrast(browser, page, scheme):
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     show(browser, page, 1280)
+    check_contrast(browser, scheme, 100)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def check_contrast(browser, scheme: str, least: int) -> None:
+    """At least so many texts, each with the contrast that WCAG asks for (4.5)."""
     pairs = browser.execute_script(
         """
         const ground = e => { for (; e; e = e.parentElement) {
           const color = getComputedStyle(e).backgroundColor; if (color !== "rgba(0, 0, 0, 0)") return color; } };
         return [...document.querySelectorAll("main *, header *, footer *")]
-          .filter(e => !e.closest("svg, .compare, .hidden, [hidden]") && !e.disabled &&
+          .filter(e => !e.closest("svg, .compare, .stage, .hidden, [hidden]") && !e.disabled &&
                        [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
           .map(e => [e.outerHTML.slice(0, 60).toWellFormed(), getComputedStyle(e).color, ground(e)]);
         """
     )
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert len(pairs) > 100
+    assert len(pairs) > least
     paper = luminance(pairs[0][2])
     assert paper > 0.8 if scheme == "light" else paper < 0.05
     for element, ink, ground in pairs:
@@ -529,6 +544,33 @@ def luminance(color: str) -> float:
     codes = np.array([float(part) for part in color.partition("(")[2].rstrip(")").split(",")[:3]]) / 255
     linear = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.browser
+def test_where_the_model_was_unsure_is_shown_on_demand(chromium, tmp_path):
+    _, output = write_output(tmp_path, 0)
+    (row,) = [row for row in read_records(output).to_pylist() if row["key"] == "still lives/coffee.jpg"]
+    picture = io.BytesIO()
+    Image.fromarray(np.tile(np.linspace(0, 255, 90).astype(np.uint8), (60, 1))).save(picture, "PNG")
+    row |= {"uncertainty_key": "uncertainty/50% #1?.png", "finished_at": row["finished_at"] + timedelta(hours=1)}
+    output.put(row["uncertainty_key"], picture.getvalue(), "image/png")
+    write_records(output, [Record(**row)], "part-9")
+    show(chromium, Path(write_report(output).uri.removeprefix("file://")), 1280)
+    (toggle,) = chromium.find_elements("css selector", ".plate label")
+    shown = chromium.find_element("css selector", ".map")
+    chromium.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", toggle)
+    assert toggle.text == "Where it was unsure" and not shown.is_displayed()
+    toggle.click()
+    assert shown.is_displayed()
+    width = chromium.execute_async_script(
+        "const [map, done] = arguments; const image = map.querySelector('img');"
+        "image.decode().then(() => done([image.naturalWidth, image.clientWidth === map.parentElement.clientWidth]))",
+        shown,
+    )
+    assert width == [90, True] and chromium.get_log("browser") == []
+    toggle.click()
+    assert not shown.is_displayed()
+    chromium.get_log("performance")
 
 
 @pytest.mark.browser

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from colorize_core.shrink import area_average, average_lightness, input_size, shrink
+from colorize_core.inputs import Input
+from colorize_core.shrink import area_average, average_lightness, shrink
 
 
 @pytest.mark.parametrize(
@@ -12,12 +13,12 @@ from colorize_core.shrink import area_average, average_lightness, input_size, sh
     [((3000, 3000), (256, 256)), ((4000, 3000), (288, 224)), ((3000, 4000), (224, 288)), ((1, 1), (256, 256))],
 )
 def test_inputs_have_the_photo_s_shape(photo, size):
-    assert input_size(*photo, side=256) == size
+    assert Input(256).size(*photo) == size
 
 
 @pytest.mark.parametrize("photo", [(100_000, 10), (10, 100_000), (65_000, 1)])
 def test_panoramas_stay_bounded(photo):
-    width, height = input_size(*photo, side=256)
+    width, height = Input(256).size(*photo)
     assert min(width, height) == 32 and max(width, height) == 1024
 
 
@@ -27,8 +28,8 @@ def test_lightness_survives(dtype, shape):
     top = np.iinfo(dtype).max
     lut = np.linspace(0, 100, top + 1, dtype=np.float32)
     codes = np.full(shape, top // 2, dtype)
-    small = shrink(codes, lut, 256)
-    assert small.shape == input_size(shape[1], shape[0], 256)[::-1]
+    small = shrink(codes, lut, *Input(256).size(shape[1], shape[0]))
+    assert small.shape == Input(256).size(shape[1], shape[0])[::-1]
     assert small.dtype == np.float32 and np.allclose(small, lut[top // 2])
 
 

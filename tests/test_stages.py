@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import time
@@ -14,11 +15,14 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from skimage.color import rgb2lab
 from tasks import colorize_here, make_task, write_archive
 
 from colorize_core import workbench
 from colorize_core.colorizer import Colorizer
 from colorize_core.derivative import Encoding
+from colorize_core.ensemble import Ensemble
+from colorize_core.inputs import Input
 from colorize_core.photo import Limits, open_photo
 from colorize_core.records import write_records
 from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
@@ -36,7 +40,7 @@ from colorize_core.stages import (
     verdict,
 )
 from colorize_core.storage import Entry, Store
-from colorize_core.weights import ModelError, find
+from colorize_core.weights import ModelError
 from colorize_core.workbench import Workbench
 
 
@@ -48,7 +52,7 @@ def archive(tmp_path_factory):
 
 
 def predict(task: Task) -> Predict:
-    return Predict(task.recipe.model, task.recipe, "cpu")
+    return Predict(task.recipe.model, task, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -221,12 +225,12 @@ def test_a_name_that_reads_like_a_page_is_told_from_one(key):
 
 def test_color_does_not_depend_on_neighbors():
     rng = np.random.default_rng(0)
-    photos = [rng.uniform(0, 100, (192, 192)).astype(np.float32) for _ in range(3)]
-    colorizer = Colorizer(find("autochrome"))
+    photos = [[rng.uniform(0, 100, (192, 192)).astype(np.float32)] for _ in range(3)]
+    colorizer = Colorizer(Ensemble.find("autochrome"))
     together, alone = colorizer.predict(photos), [colorizer.predict([photo])[0] for photo in photos]
-    for (ab, doubt), (ab_alone, doubt_alone) in zip(together, alone, strict=True):
-        assert np.array_equal(ab, ab_alone) and doubt == doubt_alone
-        assert ab.shape == (192, 192, 2) and np.abs(ab).max() < 130
+    for one, other in zip(together, alone, strict=True):
+        assert np.array_equal(one.ab, other.ab) and np.array_equal(one.uncertainty, other.uncertainty)
+        assert one.ab.shape == (192, 192, 2) and np.abs(one.ab).max() < 130
 
 
 @pytest.mark.parametrize("giant", [workbench.GIANT, 1])
@@ -279,15 +283,78 @@ def test_one_scan_is_worked_on_while_others_are_stored(archive, tmp_path):
     colorize.bench.sandbox.close()
 
 
+HINTED = '{"size": [150, 130], "boxes": [{"x": 10, "y": 90, "width": 20, "height": 15, "color": {"a": 20, "b": -25}}]}'
+
+
+def test_hints_are_followed_where_they_are_and_around(archive, tmp_path):
+    key, png = "box 1/portrait.jpg", Encoding("png")
+    task = make_task(archive, tmp_path / "plain", encoding=png)
+    colorize_here(task, [key])
+    hinted = replace(task, output=Store(str(tmp_path / "hinted")))
+    record = colorize_here(hinted, [key], hints={key: HINTED})[key, 0]
+    assert record.recipe == task.recipe.digest_with(HINTED) != task.recipe.digest and len(record.hints) == 64
+    plain, colored = (
+        rgb2lab(np.asarray(Image.open(tmp_path / name / "photos" / f"{key}.png"))) for name in ("plain", "hinted")
+    )
+    inside, beside, far = np.s_[180:210, 20:60], np.s_[180:210, 61:65], np.s_[:40, 250:]
+    has_it = (colored[inside][..., 0] > 25) & (colored[inside][..., 0] < 80)  # where sRGB has that color
+    assert has_it.mean() > 0.5 and np.abs(colored[inside][has_it][:, 1:] - (20, -25)).max() < 0.75  # by 8 bits
+    assert np.abs(colored[..., 0] - plain[..., 0]).max() < 1
+    moved = np.hypot(*np.moveaxis(colored - plain, -1, 0)[1:])
+    assert moved[beside].mean() > 5 > 10 * moved[far].mean()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "not JSON"),
+        ('{"palette": ["#12"]}', "palette[0] must be"),
+        ('{"size": [100, 300], "points": [{"x": 1, "y": 1, "color": "#336699"}]}', "the upright scan has 300 x 260"),
+        ('{"size": [300, 260], "points": [{"x": 1, "y": 1, "color": "#336699", "page": 2}]}', "hints for page 2"),
+    ],
+)
+def test_bad_hints_are_their_scan_s_fault(archive, tmp_path, text, sentence):
+    key = "box 1/portrait.jpg"
+    (record,) = colorize_here(make_task(archive, tmp_path), [key], hints={key: text}).values()
+    assert (record.status, record.error_class) == ("rejected", "bad_hints") and sentence in record.error_message
+
+
+def test_every_page_has_its_own_hints(archive, tmp_path):
+    text = '{"size": [160, 150], "boxes": [{"x": 9, "y": 9, "width": 30, "height": 30, "color": "#336699", "page": 2}]}'
+    records = colorize_here(make_task(archive, tmp_path), ["album.tiff"], hints={"album.tiff": text})
+    assert [records["album.tiff", page].hints is None for page in range(3)] == [True, False, True]
+    assert {record.recipe for record in records.values()} == {make_task(archive, tmp_path).recipe.digest_with(text)}
+
+
+def test_maps_of_uncertainty_are_stored_where_asked_for(archive, done, tmp_path):
+    _, first = done
+    task = replace(make_task(archive, tmp_path), charts=True)
+    record = colorize_here(task, ["rocket.tif"])["rocket.tif", 0]
+    assert record.output_sha256 == first["rocket.tif", 0].output_sha256
+    assert record.uncertainty_key == "uncertainty/rocket.tif.jpg.png" and first["rocket.tif", 0].uncertainty_key is None
+    chart = np.asarray(Image.open(tmp_path / record.uncertainty_key))
+    assert chart.shape == (165, 384) and chart.dtype == np.uint8
+    assert chart.mean() / 255 == pytest.approx(record.uncertainty, abs=0.01) and chart.std() > 1
+
+
+def test_every_attempt_is_an_event(done):
+    _, records = done
+    for record in records.values():
+        event = json.loads(record.premis)
+        assert event["eventType"].startswith("http://id.loc.gov/")
+        assert len(event["linkingObjectIdentifier"]) == (2 if record.status == "colorized" else 1)
+
+
 def test_settled_photos_pass_through_predict():
     settled = InFlight(start(make_task("/", "memory://x"), Entry("a", 1, "e"), 0, 1))
     assert predict(make_task("/", "memory://x"))([settled])[0].ab is None
 
 
 def test_other_weights_than_the_job_s_are_refused():
-    recipe = replace(make_task("/", "memory://x").recipe, model_digest="0" * 64)
-    with pytest.raises(ModelError, match="differs from the job's"):
-        Predict("autochrome", recipe, "cpu")
+    task = make_task("/", "memory://x")
+    for recipe in (replace(task.recipe, model_digest="0" * 64), replace(task.recipe, inputs=(Input(320),))):
+        with pytest.raises(ModelError, match="differs from the job's"):
+            Predict("autochrome", replace(task, recipe=recipe), "cpu")
 
 
 def test_a_name_that_is_no_text_is_rejected_by_name(archive, tmp_path):

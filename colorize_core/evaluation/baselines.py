@@ -33,8 +33,8 @@ class Constant:
     def __init__(self, a: float, b: float):
         self.ab = np.array([a, b], np.float32)
 
-    def __call__(self, lightness: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(self.ab, (*lightness.shape, 2))
+    def __call__(self, lightness: np.ndarray) -> tuple[np.ndarray, None]:
+        return np.broadcast_to(self.ab, (*lightness.shape, 2)), None
 
 
 class Nearest:
@@ -60,9 +60,9 @@ class Nearest:
         """The place in the training set of the photograph that is nearest to lightness (h, w)."""
         return int(np.argmin(self.norms - 2 * (self.small @ self._small(lightness))))
 
-    def __call__(self, lightness: np.ndarray) -> np.ndarray:
+    def __call__(self, lightness: np.ndarray) -> tuple[np.ndarray, None]:
         found = self.find(lightness)
-        return to_lab(self.protocol.picture(self.train.thumbnails[found], self.train.sha256[found]))[..., 1:]
+        return to_lab(self.protocol.picture(self.train.thumbnails[found], self.train.sha256[found]))[..., 1:], None
 
 
 NAMES = ("gray", "mean ab", "ab (1.5, 8)", "nearest copy")

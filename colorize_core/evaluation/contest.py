@@ -24,7 +24,7 @@ SCHEMA = pa.schema(
         ("row", pa.string()),
         ("sha256", pa.string()),
         ("cluster", pa.int32()),
-        *((figure, pa.float64()) for figure in (*FIGURES, "lpips")),
+        *((figure, pa.float64()) for figure in (*FIGURES, "lpips", "uncertainty")),
     ]
 )
 Features = tuple[torch.Tensor, dict[str, torch.Tensor]]
@@ -45,10 +45,11 @@ class Contest:
         picture = self.protocol.picture(self.photographs.thumbnails[i], self.photographs.sha256[i])
         return Truth.of(picture, self.rarity)
 
-    def colorize(self, row: Row, truth: Truth, i: int) -> np.ndarray:
-        """The i-th photograph as the row colors it: (side, side, 3) uint8 sRGB."""
+    def colorize(self, row: Row, truth: Truth, i: int) -> tuple[np.ndarray, float | None]:
+        """The i-th photograph as the row colors it, (side, side, 3) uint8 sRGB, and how unsure it is."""
         try:
-            return compose(truth.lightness, row.colorize(truth.lightness))
+            ab, uncertainty = row.colorize(truth.lightness)
+            return compose(truth.lightness, ab), uncertainty
         except ValueError as error:
             raise ValueError(f"{row.name} fails on photograph {self.photographs.sha256[i]}: {error}") from error
 
@@ -80,8 +81,8 @@ class Contest:
         entries = [{"row": TRUTH, "colorfulness": colorfulness(truth.rgb)} | about]
         features = {}
         for row in self.rows:
-            rgb = self.colorize(row, truth, i)
-            figures = score(rgb, truth)
+            rgb, uncertainty = self.colorize(row, truth, i)
+            figures = score(rgb, truth) | {"uncertainty": uncertainty}
             if self.lpips:
                 figures["lpips"] = self.lpips(rgb, truth.rgb)
             if self.inception:

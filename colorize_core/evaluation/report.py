@@ -65,5 +65,6 @@ class Report:
         contest, photographs = self.contest, self.contest.photographs
         truth = contest.truth(i)
         caption = f"{figures}   cluster {photographs.clusters[i]}   {photographs.sha256[i][:12]}"
-        gray = contest.colorize(contest.rows[0], truth, i)
-        return Strip(gray, contest.colorize(row, truth, i), truth.rgb, caption)
+        gray, _ = contest.colorize(contest.rows[0], truth, i)
+        colored, _ = contest.colorize(row, truth, i)
+        return Strip(gray, colored, truth.rgb, caption)

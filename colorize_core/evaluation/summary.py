@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from scipy.stats import spearmanr
 
 from colorize_core.evaluation.row import TRUTH
 from colorize_core.evaluation.score import FIGURES
@@ -18,14 +19,18 @@ def lines(figures: pa.Table) -> dict[str, Line]:
     """Each row's means over the photographs of ``figures`` (``contest.SCHEMA``), in the order of first appearance.
 
     PSNR counts at most 60 dB a photograph. ``auc_rebalanced`` is that of all pixels together. ``colorfulness_ratio``
-    is the mean colorfulness of the row over that of the truth, absent where the truth has none.
+    is the mean colorfulness of the row over that of the truth, absent where the truth has none. ``doubt_rank`` is
+    Spearman's rank correlation of a row's uncertainty with its dE2000, absent where it tells none or always the same.
     """
     names = figures["row"].to_numpy(zero_copy_only=False)
-    columns = {measure: figures[measure].to_numpy() for measure in (*MEASURES, "rarity")}
+    columns = {measure: figures[measure].to_numpy() for measure in (*MEASURES, "rarity", "uncertainty")}
     found: dict[str, Line] = {}
     for name in dict.fromkeys(names.tolist()):
         chosen = {measure: values[names == name] for measure, values in columns.items()}
         line = {measure: _mean(measure, chosen) for measure in MEASURES if not np.isnan(chosen[measure]).all()}
+        doubt = chosen["uncertainty"]
+        if len(doubt) > 1 and np.isfinite(doubt).all() and np.ptp(doubt) > 0:
+            line["doubt_rank"] = float(spearmanr(doubt, chosen["delta_e2000"]).statistic)
         found[name] = line
     full = found[TRUTH]["colorfulness"]
     if full > 0:

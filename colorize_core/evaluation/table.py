@@ -32,6 +32,7 @@ COLUMNS = (
     Column("auc", "AuC %", 1, 100),
     Column("auc_rebalanced", "AuC reb %", 1, 100),
     Column("accuracy", "acc %", 1, 100),
+    Column("doubt_rank", "doubt rank", 2),
     Column("lpips", "LPIPS", 3),
     Column("fid", "FID", 2),
     Column("parameters_m", "param M", 2),
@@ -44,6 +45,8 @@ LEGEND = (
     "lower is better: dE2000 (mean CIEDE2000; edges: beside the strongest 5 % of edges), LPIPS, FID",
     "CF is colorfulness, best when CF/truth is 1. acc is 1 - MSE/7500 over 8-bit Lab, high for gray too: all rows keep "
     "the true lightness",
+    "doubt rank: rank correlation of a row's uncertainty with its dE2000 over the photographs, 1 where the unsurest "
+    "are the worst",
     "GFLOPs at 256 x 256, multiply and add counted as two; ms a photograph, the network alone on one thread of this "
     "machine",
 )

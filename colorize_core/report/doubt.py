@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import numpy as np
@@ -23,7 +24,7 @@ EXPLANATION = (
     "when more than a fifth of the picture had to be muted to fit the colors a screen can show, "
     f"or when the result is nearly gray (colorfulness under {NEARLY_GRAY:g})."
 )
-FIELDS = ("key", "page", "status", "kind", "message", "uncertainty", "colorfulness", "width", "height", "href")
+FIELDS = ("key", "page", "status", "kind", "message", "uncertainty", "colorfulness", "width", "height", "href", "hints")
 
 
 def doubtful(photos: pa.Table) -> pa.Table:
@@ -45,18 +46,22 @@ def doubtful(photos: pa.Table) -> pa.Table:
     return colored.take(pa.array(rows)).append_column("doubts", pa.array(doubts, pa.string()))
 
 
-def attention(photos: pa.Table) -> tuple[list[list], int]:
+def attention(photos: pa.Table, hints: Mapping[tuple[str, int], str | None]) -> tuple[list[list], int]:
     """Rows for the page's table, as lists in the order of ``FIELDS``, and how many there are in all.
 
-    At most 20,000 are given, those without a result first.
+    ``hints`` has links to the hint page by key and page. At most 20,000 rows are given: those without a result, then
+    the doubtful, the least sure of them first.
     """
     without = photos.filter(pc.is_in(photos["status"], pa.array([Status.REJECTED.value, Status.FAILED.value])))
     doubts = doubtful(photos).sort_by([("uncertainty", "descending"), ("key", "ascending")])
     rows = [
-        _row(r, r["status"], r["error_class"] or "unknown", r["error_message"])
+        _row(r, r["status"], r["error_class"] or "unknown", r["error_message"], None, None)
         for r in without.slice(0, MOST).to_pylist()
     ]
-    rows += [_row(r, "doubtful", r["doubts"], _measures(r)) for r in doubts.slice(0, MOST - len(rows)).to_pylist()]
+    rows += [
+        _row(r, "doubtful", r["doubts"], _measures(r), r["output_key"], hints.get((r["key"], r["page"])))
+        for r in doubts.slice(0, MOST - len(rows)).to_pylist()
+    ]
     return rows, without.num_rows + doubts.num_rows
 
 
@@ -71,10 +76,10 @@ def embed(rows: list) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _row(r: dict, status: str, kind: str, message: str | None) -> list:
-    href = link(r["output_key"]) if r["output_key"] and status == "doubtful" else None
+def _row(r: dict, status: str, kind: str, message: str | None, output: str | None, hints: str | None) -> list:
     names = visible(r["key"]), r["page"], status, kind, visible(message or "")
-    return [*names, _number(r["uncertainty"], 3), _number(r["colorfulness"], 1), r["width"], r["height"], href]
+    numbers = _number(r["uncertainty"], 3), _number(r["colorfulness"], 1), r["width"], r["height"]
+    return [*names, *numbers, link(output) if output else None, hints]
 
 
 def _measures(r: dict) -> str:

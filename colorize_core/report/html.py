@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +14,12 @@ from colorize_core import __version__
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **context) -> str:
-    """A page with everything escaped but the style sheet and what is marked safe; a name that is missing raises."""
+def render(template: str, script: str | None = None, **context) -> str:
+    """A page with everything escaped but style sheets, its script and what is marked safe; a missing name raises.
+
+    ``script`` names a file of the templates. The page's content security policy allows that one by its digest, and no
+    other.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -22,8 +28,10 @@ def render(template: str, **context) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"moment": moment, "number": lambda n: f"{n:,}"}
-    style = (TEMPLATES / "page.css").read_text()
-    return environment.get_template(template).render(style=style, version=__version__, **context)
+    code = (TEMPLATES / script).read_text() if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    values = context | {"script": code, "script_digest": digest, "version": __version__}
+    return environment.get_template(template).render(values)
 
 
 def moment(time: datetime | str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colorize_core.ledger import current, read_records
-from colorize_core.records import Status
-from colorize_core.report import doubt, html, plots, sample
+from colorize_core.records import SCHEMA, Status
+from colorize_core.report import doubt, hint_page, html, plots, sample
 from colorize_core.report.pictures import Pair, make_pair
 from colorize_core.runs import STALLED, read_runs, state
 from colorize_core.storage import StorageError, Store
@@ -26,7 +25,7 @@ THREADS = 4
 SHOWN_RUNS = 12
 
 GROUPS = {
-    "all": ("All of them", "Every colored photograph, in the order of their names."),
+    "all": ("All of them", "Every colored photograph, the least sure first."),
     "drawn": ("Drawn by lot", "Nobody chose these: they stand for the collection as it is."),
     "colorful": ("The most colorful", "Where the model was boldest."),
     "unsure": ("The least sure", "Where the model hesitated most. Look closely."),
@@ -62,45 +61,36 @@ class Report:
 
 
 def write_report(store: Store, max_photos: int = 60) -> Report:
-    """Write ``report/index.html`` and its pictures for an output folder.
+    """Write ``report/index.html``, its pictures and ``report/hints.html`` for an output folder.
 
     Raises ``LookupError`` for a folder without runs and records, ``StorageError`` when the store does not answer.
     """
     runs = read_runs(store)
-    table = read_records(store)
+    table = read_records(store, [name for name in SCHEMA.names if name != "premis"])  # the largest, and not shown
     if not runs and not table.num_rows:
         raise LookupError(f"{store.root} holds neither runs nor records, so there is nothing to report")
     photos = current(table)
     groups, unreadable = _hang(store, runs, sample.choose(photos, max_photos))
-    rows, listed = doubt.attention(photos)
-    page = render(
+    plates = [plate for group in groups for plate in group["plates"]]
+    rows, listed = doubt.attention(photos, {plate["photo"]: plate["hints"] for plate in plates})
+    page = html.render(
+        "page.html",
+        "page.js",
         output=store.root,
         runs=_runs(runs),
         figures=_figures(photos, runs),
         groups=groups,
         unreadable=unreadable,
-        rows=rows,
+        rows=doubt.embed(rows),
+        row_count=len(rows),
         listed=listed,
+        explanation=doubt.EXPLANATION,
         plots=draw_plots(photos),
         made_at=datetime.now(UTC),
     )
+    hint_page.write(store, runs)
     store.put(PAGE, page.encode(), "text/html; charset=utf-8")
-    shown = sum(len(group["plates"]) for group in groups)
-    return Report(store.uri(PAGE), photos.num_rows, shown, listed, unreadable)
-
-
-def render(rows: list[list], **context) -> str:
-    """The page as HTML. Scripts other than the page's own are refused by its content security policy."""
-    script = (html.TEMPLATES / "page.js").read_text()
-    return html.render(
-        "page.html",
-        script=script,
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        rows=doubt.embed(rows),
-        row_count=len(rows),
-        explanation=doubt.EXPLANATION,
-        **context,
-    )
+    return Report(store.uri(PAGE), photos.num_rows, len(plates), listed, unreadable)
 
 
 def draw_plots(photos: pa.Table) -> list:
@@ -183,7 +173,7 @@ def _store_pair(store: Store, row: dict, pair: Pair) -> str:
     name = hashlib.sha256(identity.encode()).hexdigest()[:24]
     store.put(f"report/img/{name}-before.jpg", pair.before, "image/jpeg")
     store.put(f"report/img/{name}-after.jpg", pair.after, "image/jpeg")
-    return f"img/{name}"
+    return name
 
 
 def _plate(row: dict, pair: Pair, image: str) -> dict:
@@ -202,7 +192,10 @@ def _plate(row: dict, pair: Pair, image: str) -> dict:
         "folder": folder,
         "facts": " · ".join(facts),
         "href": doubt.link(row["output_key"]),
-        "image": image,
+        "photo": (row["key"], row["page"]),
+        "image": f"img/{image}",
+        "hints": hint_page.link(row, image),
+        "unsure": doubt.link(row["uncertainty_key"]) if row["uncertainty_key"] else None,
         "width": pair.width,
         "height": pair.height,
         "ratio": round(min(max(pair.width / pair.height, 0.62), 3.6), 3),

@@ -1,4 +1,4 @@
-"""The sample of photos that the page shows: a random draw, the most colorful, the least sure."""
+"""The sample of photos that the page shows: the least sure, a random draw, the most colorful."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ MAX_PIXELS = 150_000_000  # larger pictures are left out of the page: hundreds o
 
 
 def choose(photos: pa.Table, count: int) -> dict[str, list[dict]]:
-    """At most ``count`` colored photos as rows: ``all`` where they fit, else ``drawn``, ``colorful`` and ``unsure``.
+    """At most ``count`` colored photos as rows: ``all`` where they fit, else ``unsure``, ``drawn`` and ``colorful``.
 
     The choice depends on the records alone: the same folder gives the same page. A third of the places goes to each
-    of the three groups, what is left over to the draw, and no photo is in two of them.
+    of the three groups, what is left over to the draw, and no photo is in two of them. The least sure come first in
+    ``all`` and ``unsure``.
     """
     shown = photos.filter(
         pc.and_(
@@ -26,18 +27,18 @@ def choose(photos: pa.Table, count: int) -> dict[str, list[dict]]:
         )
     )
     if shown.num_rows <= count:
-        return {"all": shown.sort_by([("key", "ascending"), ("page", "ascending")]).to_pylist()}
+        by_doubt = [("uncertainty", "descending"), ("key", "ascending"), ("page", "ascending")]
+        return {"all": shown.sort_by(by_doubt).to_pylist()}
     identities = zip(shown["key"].to_pylist(), shown["page"].to_pylist(), strict=True)
     lots = np.array([_lot(key, page) for key, page in identities], dtype=np.uint64)
     by_lot = np.argsort(lots, kind="stable")
     share = count // 3
     taken: set[int] = set()
-    groups = {
-        "drawn": _take(by_lot, count - 2 * share, taken),
-        "colorful": _take(_descending(shown["colorfulness"], lots), share, taken),
-        "unsure": _take(_descending(shown["uncertainty"], lots), share, taken),
-    }
-    groups["drawn"] += _take(by_lot, count - len(taken), taken)
+    drawn = _take(by_lot, count - 2 * share, taken)
+    colorful = _take(_descending(shown["colorfulness"], lots), share, taken)
+    unsure = _take(_descending(shown["uncertainty"], lots), share, taken)
+    drawn += _take(by_lot, count - len(taken), taken)
+    groups = {"unsure": unsure, "drawn": drawn, "colorful": colorful}
     return {name: shown.take(pa.array(rows, pa.int64())).to_pylist() for name, rows in groups.items()}
 
 

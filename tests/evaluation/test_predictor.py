@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 from judged import write_weights
 
+from colorize_core.ensemble import Ensemble
 from colorize_core.evaluation.predictor import Predictor, model_rows
-from colorize_core.weights import find
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return find(str(write_weights(tmp_path_factory.mktemp("weights") / "small.safetensors", side=64)))
+    return Ensemble.find(str(write_weights(tmp_path_factory.mktemp("weights") / "small.safetensors", side=64)))
 
 
 @pytest.mark.parametrize("side", [48, 64, 160])
 def test_a_model_works_at_its_own_side_and_its_colors_come_back(model, side):
     predictor, seen = Predictor(model), []
     predict = predictor.colorizer.predict
-    predictor.colorizer.predict = lambda pictures: seen.extend(pictures) or predict(pictures)
+    predictor.colorizer.predict = lambda photos: seen.extend(photos[0]) or predict(photos)
     ramp = np.linspace(10, 90, side, dtype=np.float32)
-    ab = predictor(np.broadcast_to(ramp, (side, side)))
+    ab, uncertainty = predictor(np.broadcast_to(ramp, (side, side)))
     assert [picture.shape for picture in seen] == [(64, 64)]
     assert seen[0].mean() == pytest.approx(50, abs=0.1) and seen[0][0, -1] > 85
-    ((own, _),) = predict(seen)
-    assert ab.shape == (side, side, 2)
+    own = predict([seen])[0].ab
+    assert ab.shape == (side, side, 2) and 0 < uncertainty < 1
     assert ab.mean((0, 1)) == pytest.approx(own.mean((0, 1)), abs=0.05)
     assert ab[side // 2, side // 2] == pytest.approx(own[31:33, 31:33].mean((0, 1)), abs=0.5)
 

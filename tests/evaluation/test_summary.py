@@ -34,6 +34,27 @@ def test_each_cluster_by_its_number():
     assert found["clusters"][3]["gray"]["psnr"] == 60
 
 
+@pytest.mark.parametrize(
+    ("doubts", "rank"), [([0.1, 0.2, 0.3], 1), ([0.3, 0.2, 0.1], -1), ([0.1, 0.3, 0.2], 0.5), ([0.2, 0.2, 0.2], None),
+                         ([None, 0.1, 0.2], None)]
+)  # fmt: skip
+def test_doubt_is_ranked_beside_the_error(doubts, rank):
+    rows = [
+        {
+            "row": "model",
+            "sha256": str(i),
+            "cluster": 0,
+            "colorfulness": 9.0,
+            "delta_e2000": 5.0 + i,
+            "uncertainty": doubt,
+        }
+        for i, doubt in enumerate(doubts)
+    ]
+    truth = [{"row": "truth", "sha256": "0", "cluster": 0, "colorfulness": 9.0}]
+    found = lines(pa.Table.from_pylist(truth + rows, SCHEMA))["model"].get("doubt_rank")
+    assert found == (None if rank is None else pytest.approx(rank))
+
+
 def test_without_colors_in_the_truth_there_is_no_ratio():
     entries = [entry | {"colorfulness": 0.0} for entry in ENTRIES]
     assert "colorfulness_ratio" not in lines(pa.Table.from_pylist(entries, SCHEMA))["gray"]

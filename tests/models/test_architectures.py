@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from colorize_core.models import ARCHITECTURES, build
+from colorize_core.weights.published import PUBLISHED
 
 LITE = {"classifier": "efficientnet-lite0"}
 # architecture, config, parameters outside the classifier, what height and width must be multiples of
@@ -29,7 +30,7 @@ def row(request):
 
 
 def test_every_architecture_is_held_to_it():
-    assert {row[0] for row in NETWORKS} | {"autochrome"} == set(ARCHITECTURES)
+    assert {row[0] for row in NETWORKS} | {"autochrome", "onnx"} | set(PUBLISHED) == set(ARCHITECTURES)
 
 
 def test_parameters_are_counted(row):

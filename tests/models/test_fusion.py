@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from colorize_core.colorizer import Colorizer
+from colorize_core.ensemble import Ensemble
 from colorize_core.models import build
-from colorize_core.weights import find
 
 LITE = '{"classifier": "efficientnet-lite0"}'
 
@@ -48,7 +48,7 @@ def test_a_weights_file_needs_nothing_beside_it(network, tmp_path):
     path = tmp_path / "fused.safetensors"
     save_file(network.state_dict(), path, {"architecture": "inception-fusion", "config": LITE, "side": "64"})
     picture = np.random.default_rng(0).uniform(0, 100, (64, 96)).astype(np.float32)
-    ((ab, _),) = Colorizer(find(str(path))).predict([picture])
+    ab = Colorizer(Ensemble.find(str(path))).predict([[picture]])[0].ab
     with torch.inference_mode():
         wanted = network(torch.from_numpy(picture)[None, None])[0].permute(1, 2, 0).numpy()
     assert ab.shape == (64, 96, 2) and np.allclose(ab, wanted, atol=1e-5)

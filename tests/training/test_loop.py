@@ -16,6 +16,7 @@ import torch.multiprocessing as mp
 from color_dataset import write_dataset
 
 from colorize_core.colorizer import Colorizer
+from colorize_core.ensemble import Ensemble
 from colorize_core.models import build
 from colorize_core.storage import Store
 from colorize_core.training import loop
@@ -190,15 +191,15 @@ def test_the_weights_it_leaves_color_pictures_and_start_trainings(dataset, tmp_p
     how = recipe(average=0.9)
     run(dataset, tmp_path / "first", how)
     model = find(str(tmp_path / "first" / "tiny.safetensors"))
-    assert model.architecture == "gray2lab" and model.side == 32
+    assert model.architecture == "gray2lab" and model.input.side == 32
     assert model.about["training_steps"] == "9" and json.loads(model.about["licenses"]) == {"CC0 1.0": PHOTOGRAPHS}
-    ((ab, uncertainty),) = Colorizer(model).predict([np.full((64, 96), 50, np.float32)])
-    assert ab.shape == (64, 96, 2) and uncertainty is None
+    (answer,) = Colorizer(Ensemble((model,))).predict([[np.full((64, 96), 50, np.float32)]])
+    assert answer.ab.shape == (64, 96, 2) and answer.uncertainty is None
     (tmp_path / "second").mkdir()
     (tmp_path / "second" / "init.safetensors").write_bytes(model.path.read_bytes())
     network = build("gray2lab", {})
     loop.start(network, assignment(dataset, tmp_path / "second", how, init="first"))
-    expected = Colorizer(model).network.state_dict()
+    expected = Colorizer(Ensemble((model,))).networks[0].state_dict()
     assert same(network.state_dict(), expected)
     with pytest.raises(TrainingError, match="weights of first do not fit"):
         other = assignment(dataset, tmp_path / "second", recipe(architecture="beta"), init="first")

@@ -28,8 +28,9 @@ addEventListener("beforeprint", () => {
 
 (() => {
   const rows = JSON.parse(document.getElementById("rows").textContent).map(
-    ([key, page, status, kind, message, uncertainty, colorfulness, width, height, href]) => ({
-      key, page, status, kind, message, uncertainty, colorfulness, href,
+    ([key, page, status, kind, message, uncertainty, colorfulness, width, height, href, hints]) => ({
+      key, page, status, kind, message, uncertainty, colorfulness, href, hints,
+      doubt: status === "doubtful" ? uncertainty : Infinity, // nothing is less sure than no result
       pixels: width && height ? width * height : null,
       size: width && height ? `${width} × ${height}` : "",
       text: `${key} ${kind} ${message}`.toLowerCase(),
@@ -43,13 +44,13 @@ addEventListener("beforeprint", () => {
     { title: "Why", by: "kind" },
     { title: "In detail", by: "message" },
     { title: "Size", by: "pixels", number: true },
-    { title: "Uncertainty", by: "uncertainty", number: true },
+    { title: "Uncertainty", by: "doubt", number: true },
     { title: "Colorfulness", by: "colorfulness", number: true },
   ];
   const $ = (id) => document.getElementById(id);
   const table = $("list");
   const body = table.tBodies[0];
-  const view = { text: "", status: null, by: null, down: false, page: 0 };
+  const view = { text: "", status: null, by: "doubt", down: true, page: 0 };
   const order = new Intl.Collator("en", { numeric: true });
 
   function element(name, content, attributes = {}) {
@@ -63,14 +64,18 @@ addEventListener("beforeprint", () => {
     const x = a[view.by];
     const y = b[view.by];
     if (x === null || y === null) return (x === null) - (y === null);
-    const sign = typeof x === "number" ? x - y : order.compare(x, y);
+    const sign = x === y ? 0 : typeof x === "number" ? x - y : order.compare(x, y);
     return view.down ? -sign : sign;
   }
 
   function line(row) {
     const name = element("bdi", row.key + (row.page ? ` (page ${row.page + 1})` : ""), { dir: "ltr" });
+    const photo = document.createDocumentFragment();
+    photo.append(row.href ? element("a", name, { href: row.href }) : name);
+    const attributes = { href: row.hints, class: "hint", "aria-label": `Give color hints: ${row.key}` };
+    if (row.hints) photo.append(element("a", "Give color hints", attributes));
     const cells = [
-      row.href ? element("a", name, { href: row.href }) : name,
+      photo,
       element("span", row.status, { class: `tag ${row.status}` }),
       row.kind.replaceAll("_", " "),
       element("bdi", row.message),
@@ -93,7 +98,7 @@ addEventListener("beforeprint", () => {
     const found = rows.filter(
       (row) => (!view.status || row.status === view.status) && wanted.every((word) => row.text.includes(word)),
     );
-    if (view.by) found.sort(compare);
+    found.sort(compare);
     const size = Number($("page-size").value);
     const pages = Math.max(1, Math.ceil(found.length / size));
     view.page = Math.min(view.page, pages - 1);
