@@ -48,6 +48,17 @@ class Ensemble:
         """Whether every model is given color hints and spreads them by itself."""
         return all(model.architecture in TAKES_HINTS for model in self.models)
 
+    def provenance(self) -> list[dict]:
+        """Of each model: name, architecture, digest and, as far as known, license, citation and whether the file
+        is one that its authors published.
+        """
+        known = ("license", "citation", "official", "origin")
+        return [
+            {"name": model.name, "architecture": model.architecture, "digest": model.digest}
+            | {name: model.about[name] for name in known if name in model.about}
+            for model in self.models
+        ]
+
     @property
     def full_precision_only(self) -> list[str]:
         """Names of those models whose colors nobody has looked at in half precision."""

@@ -166,12 +166,16 @@ def open_stores(args: argparse.Namespace) -> tuple[Store, Store]:
     return source, output
 
 
-def make_recipe(args: argparse.Namespace) -> Recipe:
-    """The settings that can change a pixel. Raises Impossible for a model that is not there."""
+def find_models(args: argparse.Namespace) -> Ensemble:
+    """Raises Impossible for a model that is not there, or not whole."""
     try:
-        ensemble = Ensemble.find(args.model, args.test_time)
+        return Ensemble.find(args.model, args.test_time)
     except ModelError as error:
         raise Impossible(str(error)) from error
+
+
+def make_recipe(args: argparse.Namespace, ensemble: Ensemble) -> Recipe:
+    """The settings that can change a pixel. Raises Impossible for a precision that a model is not made for."""
     if args.precision != "float32" and (names := ensemble.full_precision_only):
         raise Impossible(
             f"nobody has looked at the colors of {', '.join(names)} in half precision; leave out --precision"
@@ -211,7 +215,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     try:
         source, output = open_stores(args)
-        recipe = make_recipe(args)
+        ensemble = find_models(args)
+        recipe = make_recipe(args, ensemble)
         plan = find_work(args, source, output, recipe)
         run = args.run or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         limits = Limits(int(args.max_pixels), int(args.max_gigabytes * 1e9))
@@ -237,7 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
         workers = start_workers(
             args.workers, args.device, args.stages, wanted_gpus=args.gpus, autoscaling=args.autoscaling
         )
-        log = RunLog(task, plan, arguments, args.max_failed, args.price)
+        log = RunLog(task, plan, arguments, args.max_failed, args.price, ensemble.provenance())
         gauges = Gauges(log, workers, args.metrics) if args.metrics else None
     except Impossible as error:
         print(f"cannot start: {error}", file=sys.stderr)
@@ -246,6 +251,9 @@ def main(arguments: list[str] | None = None) -> int:
     from jobs import pipeline  # Ray, which the answers above do not wait for
 
     print(f"run {run}: {workers.cpus} CPU workers, model {recipe.model} on {workers.device}")
+    for model in ensemble.models:
+        if "origin" in model.about:
+            print(f"{model.path.name}: {model.architecture}, {model.about['origin']}; license {model.about['license']}")
     print(f"whatever ends it, this goes on: {log.command}", flush=True)
     try:
         with stoppable(), at_work():

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -43,9 +44,18 @@ class RunLog:
     """Counts the settled records of one run, and tells of them at most every ten seconds."""
 
     def __init__(
-        self, task: Task, plan: Plan, arguments: list[str], max_failed: str = "1%", price: float | None = None
+        self,
+        task: Task,
+        plan: Plan,
+        arguments: list[str],
+        max_failed: str = "1%",
+        price: float | None = None,
+        models: Sequence[dict] = (),
     ):
-        """max_failed: the failures that are allowed, a count or a share. price: of the whole cluster, an hour."""
+        """max_failed: the failures that are allowed, a count or a share. price: of the whole cluster, an hour.
+
+        models: what is known of each, for the file.
+        """
         self.task, self.plan, self.command = task, plan, command_line(arguments)
         self.max_failed, self.price = max_failed, price
         self.state = "running"
@@ -66,7 +76,7 @@ class RunLog:
             "planned": len(plan.todo),
             "listed": plan.listed,
             "already_done": plan.already_done,
-            "model": {"name": task.recipe.model, "digest": task.recipe.model_digest},
+            "model": {"name": task.recipe.model, "digest": task.recipe.model_digest, "parts": list(models)},
             "recipe": {"digest": task.recipe.digest, "settings": asdict(task.recipe)},
             "versions": {part: _version(part) for part in PARTS},
             "host": socket.gethostname(),

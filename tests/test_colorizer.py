@@ -38,17 +38,6 @@ def test_a_path_is_as_good_as_a_name(shipped, tmp_path):
     assert find(str(copy)).digest == shipped.digest
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"), [(b"", "not a safetensors file"), (b"version https://git-lfs", "not a safetensors file")]
-)
-def test_files_that_are_no_weights_are_named(tmp_path, content, sentence):
-    path = tmp_path / "broken.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match=sentence) as error:
-        find(str(path))
-    assert "broken.safetensors" in str(error.value)
-
-
 def test_weights_of_others_and_unknown_names_are_named(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match="lacks metadata"):

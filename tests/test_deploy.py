@@ -328,7 +328,7 @@ def pins(text: str) -> dict[str, Version]:
 
 
 def pin_faults(held: dict[str, Version]) -> Iterator[str]:
-    """Packages that `.[onnx,train]` and `ray[default]` lead to and that are not held, or held where something forbids it.
+    """Packages that `.[onnx,train]` and `ray[default]` lead to and that are not held, or held where another forbids it.
 
     A package is followed only where the version held is the one installed: another's requirements are not known here.
     """

@@ -122,10 +122,14 @@ def _check_zip(path: Path) -> None:
 
 
 def _unpickle(path: Path, device: str) -> dict[str, Tensor]:
-    """The tensors of a file of PyTorch's, of which zip files are mapped and only others use memory on the device."""
+    """The tensors of a file of PyTorch's, on a device; ``meta`` has shapes and no values.
+
+    For shapes a zip is mapped, so that its records are looked for; values are never taken from a mapping, which a
+    record shorter than its tensor would lead beyond.
+    """
     import torch
 
-    mapped = _is_zip(path)
+    mapped = _is_zip(path) and device == "meta"
     try:
         content: Any = torch.load(path, "cpu" if mapped else device, weights_only=True, mmap=mapped)
     except Exception as error:  # damaged bytes lead torch to errors of any kind
