@@ -10,7 +10,7 @@ from colorize_core.inputs import LARGEST_SIDE, MULTIPLE, Input
 from colorize_core.weights import HALVED, TAKES_HINTS, Model, ModelError, find_all
 
 TEST_TIME = ("flip", "sizes")
-SIZES = (1.0, 0.75, 1.25)  # of a model's own side
+SIZES = (0.75, 1.25)  # of a model's own side
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Ensemble:
 
 def sizes(wanted: Input, test_time: Iterable[str]) -> list[Input]:
     """The inputs that one model looks at, its own first."""
-    scales = SIZES if "sizes" in test_time else SIZES[:1]
+    scales = SIZES if "sizes" in test_time else ()
     sides = (min(max(round(wanted.side * scale / MULTIPLE), 1) * MULTIPLE, LARGEST_SIDE) for scale in scales)
-    return list(dict.fromkeys(Input(side, wanted.squash) for side in sides))
+    return list(dict.fromkeys([wanted, *(Input(side, wanted.squash) for side in sides)]))
 
 
 def views(inputs: Iterable[Input], test_time: Iterable[str]) -> tuple[Input, ...]:

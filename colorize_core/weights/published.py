@@ -54,7 +54,7 @@ PUBLISHED = {
         256,
         {"siggraph17-df00044c.pth": "df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66"},
         ZHANG,
-        "MIT",
+        "BSD-2-Clause",
         'R. Zhang et al., "Real-Time User-Guided Image Colorization with Learned Deep Priors", SIGGRAPH 2017, '
         "arXiv:1705.02999",
     ),

@@ -27,7 +27,7 @@ def test_the_mean_color_is_that_of_the_training_photographs(train):
     assert np.abs(ab.mean(0) - pixels.mean(0)).max() < 1
     rows = baselines(train, ab, PROTOCOL)
     assert tuple(row.name for row in rows) == NAMES and not any(row.is_model for row in rows)
-    assert rows[1].colorize(np.zeros((4, 4), np.float32))[2, 3] == pytest.approx(ab.mean(0), abs=1e-4)
+    assert rows[1].colorize(np.zeros((4, 4), np.float32))[0][2, 3] == pytest.approx(ab.mean(0), abs=1e-4)
 
 
 def test_the_sample_is_of_the_same_photographs_when_it_is_full(train, monkeypatch):
@@ -37,8 +37,8 @@ def test_the_sample_is_of_the_same_photographs_when_it_is_full(train, monkeypatc
 
 
 def test_a_constant_is_one_color():
-    ab = Constant(1.5, 8)(np.zeros((5, 7), np.float32))
-    assert ab.shape == (5, 7, 2) and (ab == [1.5, 8]).all()
+    ab, uncertainty = Constant(1.5, 8)(np.zeros((5, 7), np.float32))
+    assert ab.shape == (5, 7, 2) and (ab == [1.5, 8]).all() and uncertainty is None
 
 
 def test_a_training_photograph_is_nearest_to_its_own_lightness(train):
@@ -46,7 +46,7 @@ def test_a_training_photograph_is_nearest_to_its_own_lightness(train):
     for i, thumbnail in enumerate(train.thumbnails):
         lab = to_lab(PROTOCOL.picture(thumbnail))
         assert nearest.find(lab[..., 0]) == i
-        assert (nearest(lab[..., 0]) == lab[..., 1:]).all()
+        assert (nearest(lab[..., 0])[0] == lab[..., 1:]).all()
 
 
 def test_nearest_is_nearest(train):

@@ -164,7 +164,7 @@ RGB, ROUND = codes("rgb", 255), {"output": "rgb", "output_range": 255}
         ("ColorizeStable_dyn.onnx", RGB | ROUND, (1, None, "h", "w"), np.float32, 256, "MIT"),
         ("DeoldifyVideo_dyn.onnx", RGB | ROUND, (1, None, "h", "w"), np.float32, 256, "MIT"),
         ("colorization_release_v2-9b330a0b.onnx", PLAIN, (1, None, 256, 256), np.float32, 256, "BSD-2-Clause"),
-        ("siggraph17-df00044c.onnx", PLAIN, (1, None, 256, 256), np.float32, 256, "MIT"),
+        ("siggraph17-df00044c.onnx", PLAIN, (1, None, 256, 256), np.float32, 256, "BSD-2-Clause"),
     ],
 )
 def test_common_exports_are_known_by_name(name, said, shape, type, wanted, terms, tmp_path):
