@@ -27,7 +27,7 @@ train-demo: .venv/installed-demo,crawl,train ## crawl a tiny gallery, cluster, t
 	$(RUN) -m demo.train build/train-demo
 
 test: .venv/installed-test .venv/installed-iiif-validator ## run the whole test suite
-	$(RUN) -m pytest -q -n 2 --dist loadfile --durations=10
+	$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 faults: .venv/installed-test ## kill, freeze and starve a cluster at work, 1,000 photographs at a time; most of an hour
 	PYTHONPATH=.:tests $(RUN) -m faults.campaign --out build/faults

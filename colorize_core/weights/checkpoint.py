@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,10 +57,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The weights in a file, float32 on the CPU. Raises ModelError, also for values that are no finite numbers.
-
-    Most are mapped from the file and take no memory until they are copied, which should be soon.
-    """
+    """The weights in a file, float32 on the CPU. Raises ModelError, also for values that are no finite numbers."""
     import torch
     from safetensors.torch import load_file
 
@@ -110,15 +106,17 @@ def _check_zip(path: Path) -> None:
     """Raise ModelError for what torch would misread or say nothing useful of."""
     try:
         with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if any(member.filename.endswith("/constants.pkl") for member in members):
+                raise ModelError(f"{path} is a TorchScript program; only weights are read here, and no code: get those")
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):  # a few bytes can unpack to many
+                raise ModelError(
+                    f"{path} was packed anew by another program than PyTorch; get the file as it was published"
+                )
             if damaged := archive.testzip():
                 raise ModelError(f"{path} is damaged: the checksum of {damaged} is wrong; download it again")
-            members = archive.infolist()
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path} is cut off or damaged ({error}); download it again") from error
-    if any(member.filename.endswith("/constants.pkl") for member in members):
-        raise ModelError(f"{path} is a TorchScript program; only weights are read here, and no code: get those")
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ModelError(f"{path} was packed anew by another program than PyTorch; get the file as it was published")
 
 
 def _unpickle(path: Path, device: str) -> dict[str, Tensor]:
