@@ -176,7 +176,7 @@ def run(plan: Plan, task: Task, model: str, workers: Workers, stall_seconds: flo
     When the stages are split, half of the CPU workers prepare, the others finish, and every accelerator predicts.
     Raises what Ray raises when the pipeline dies, or makes no progress for ``stall_seconds``.
     """
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it raises is said once, by the job, in a sentence
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the job itself says what it raises, in a sentence
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.raise_original_map_exception = True  # it says what to do; Ray's own around it does not
