@@ -22,7 +22,7 @@ import tasks  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, those with most of them at the head: side by side, nothing long is left last."""
+    """Files with slow tests come first, those with most of them at the head, so that nothing long is left last."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 
