@@ -28,14 +28,19 @@ def state(run: dict, now: datetime | None = None) -> str:
     return said if seen and (now or datetime.now(UTC)) - seen <= STALE else STALLED
 
 
+def next_command(command: str) -> str:
+    """The command line that does what is left or has changed since a run of ``command``, and nothing else."""
+    return shlex.join(word for word in shlex.split(command) if word not in ("--force", "--retry-failed"))
+
+
 def retry_command(command: str) -> str:
     """The command line that tries again what a run of ``command`` failed or rejected, and nothing else."""
-    words = iter(shlex.split(command))
+    words = iter(shlex.split(next_command(command)))
     kept = []
     for word in words:
         if word == "--manifest":
             next(words, None)
-        elif word not in ("--force", "--retry-failed") and not word.startswith("--manifest="):
+        elif not word.startswith("--manifest="):
             kept.append(word)
     return shlex.join([*kept, "--retry-failed"])
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from outputs import BEGAN, COMMAND, record, run, write_output, write_records, write_run
 
-from colorize_core.runs import retry_command
+from colorize_core.runs import next_command, retry_command
 from colorize_core.storage import Store
 from jobs.status import main, summarize
 
@@ -101,6 +101,8 @@ def test_a_retry_leaves_out_what_chooses_other_scans():
         "python -m jobs.colorize in 'out put' --manifest all.csv --force --manifest=b.csv --retry-failed --limit 3"
     )
     assert retry_command(command) == "python -m jobs.colorize in 'out put' --limit 3 --retry-failed"
+    again = "python -m jobs.colorize in 'out put' --manifest all.csv --manifest=b.csv --limit 3"
+    assert next_command(command) == again
 
 
 def test_records_without_a_summary_count(store):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, urlencode
 
 from colorize_core.report import html
+from colorize_core.runs import next_command
 from colorize_core.storage import Store
 
 PAGE = "report/hints.html"
@@ -43,7 +44,7 @@ def write(store: Store, runs: list[dict]) -> None:
         "hints.html",
         "hints.js",
         source=sources.pop() if len(sources) == 1 else None,
-        command=runs[-1].get("command") if runs else None,
+        command=next_command(runs[-1]["command"]) if runs and runs[-1].get("command") else None,
         typical=TYPICAL,
     )
     store.put(PAGE, page.encode(), "text/html; charset=utf-8")
