@@ -152,8 +152,10 @@ class Fetch:
                     began = time.perf_counter()
                     header: Header = self.bench.call("inspect", path)
                     first.ms_prepare = milliseconds(began)
+                given = (
+                    None if hints is None else Hints.parse(hints.encode())
+                )  # else the one row is all there is to say
                 describe(first, header)
-                given = None if hints is None else Hints.parse(hints.encode())
                 for page in range(header.pages):
                     yield InFlight(replace(first, page=page), given, path=path)
                     first.ms_fetch = first.ms_prepare = 0.0  # the first page has paid

@@ -24,6 +24,7 @@ from colorize_core.derivative import Encoding
 from colorize_core.ensemble import Ensemble
 from colorize_core.inputs import Input
 from colorize_core.photo import Limits, open_photo
+from colorize_core.plan import history, make_plan
 from colorize_core.records import write_records
 from colorize_core.sandbox import Crashed, OutOfMemory, TimedOut
 from colorize_core.stages import (
@@ -317,6 +318,19 @@ def test_bad_hints_are_their_scan_s_fault(archive, tmp_path, text, sentence):
     key = "box 1/portrait.jpg"
     (record,) = colorize_here(make_task(archive, tmp_path), [key], hints={key: text}).values()
     assert (record.status, record.error_class) == ("rejected", "bad_hints") and sentence in record.error_message
+
+
+def test_bad_hints_of_many_pages_are_not_tried_again_until_they_are_mended(archive, tmp_path):
+    task, key = make_task(archive, tmp_path), "album.tiff"
+
+    def left(text: str) -> int:
+        entries, past = task.source.list(), history(task.output)
+        plan = make_plan(task.source, entries, past, task.recipe.digest_with, hints={key: text}, include=[key])
+        return len(plan.todo)
+
+    assert left("{") == 1
+    write_records(task.output, "run", list(colorize_here(task, [key], hints={key: "{"}).values()))
+    assert (left("{"), left('{"palette": ["#336699"]}')) == (0, 1)
 
 
 def test_every_page_has_its_own_hints(archive, tmp_path):
